@@ -1,0 +1,143 @@
+"""What flows: events in batches on their way in, encoded pieces on their way out.
+
+A batch is a list of events from one origin with what is true of all of them held once. A piece is one
+batch as one destination wants it. Returning is the acknowledgement: the future that `send` gives is done
+when the batch is safe (delivered, dead-lettered, or on disk).
+"""
+
+from __future__ import annotations
+
+import copy
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+Event = dict[str, Any]
+Attrs = Mapping[str, Any]
+Decode = Callable[[bytes], list[Event]]
+
+NO_ATTRS: Attrs = MappingProxyType({})
+
+
+def lines(raw: bytes) -> list[Event]:
+    """One event a line: `message`, as text; bytes that are not UTF-8 become U+FFFD."""
+    return [{"message": line} for line in raw.decode("utf-8", "replace").split("\n")]
+
+
+class Batch:
+    """Events from one read, and what is true of all of them.
+
+    `raw` is the chunk of whole lines as it was read (UTF-8, separated by newlines, none at the end) while
+    nobody has touched the events; `decode` makes the events from it when somebody does. `attrs` are shared:
+    replace them, never change them. `size` is what the batch counts in bytes of log.
+    """
+
+    __slots__ = ("_events", "_raw", "attrs", "decode", "size")
+
+    def __init__(
+        self,
+        events: list[Event] | None = None,
+        *,
+        raw: bytes | None = None,
+        attrs: Attrs = NO_ATTRS,
+        decode: Decode = lines,
+        size: int = 0,
+    ) -> None:
+        self._raw = raw if events is None else None
+        self._events = events if events is not None or raw is not None else []
+        self.attrs = attrs
+        self.decode = decode
+        self.size = size or (len(raw) if raw is not None else 256 * len(self._events or ()))
+
+    @property
+    def raw(self) -> bytes | None:
+        return self._raw
+
+    @property
+    def events(self) -> list[Event]:
+        if self._events is None:
+            assert self._raw is not None
+            self._events = self.decode(self._raw)
+            self._raw = None
+        return self._events
+
+    @events.setter
+    def events(self, events: list[Event]) -> None:
+        self._events, self._raw = events, None
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether `raw` is still there and means one `message` a line."""
+        return self._raw is not None and self.decode is lines
+
+    def __len__(self) -> int:
+        """How many events it holds; lines are counted without being decoded."""
+        if self._raw is not None and self.decode is lines:
+            return self._raw.count(b"\n") + 1
+        return len(self.events)
+
+    def __bool__(self) -> bool:
+        return bool(self._events) if self._events is not None else len(self) > 0
+
+    def has(self, key: str) -> bool:
+        """Whether any event carries this top-level field of its own, over the attributes."""
+        if self._raw is not None and self.decode is lines:
+            return key == "message"
+        return any(key in event for event in self.events)
+
+    def with_events(self, events: list[Event]) -> Batch:
+        """Some of these events (or others) under the same attributes; its size is its share."""
+        share = self.size * len(events) // max(len(self), 1)
+        return Batch(events, attrs=self.attrs, size=max(share, 1))
+
+    def copy(self) -> Batch:
+        """A batch that can be changed without this one noticing; free while nobody looked into it."""
+        if self._raw is not None:
+            return Batch(raw=self._raw, attrs=self.attrs, decode=self.decode, size=self.size)
+        return Batch(copy.deepcopy(self.events), attrs=self.attrs, size=self.size)
+
+    def __repr__(self) -> str:
+        held = "raw" if self._raw is not None else "events"
+        return f"Batch({len(self)} {held}, {self.size} bytes, attrs={dict(self.attrs)})"
+
+
+def merged(event: Event, attrs: Attrs) -> Event:
+    """The event with the batch's attributes under its own fields, as it will be encoded."""
+    return {**attrs, **event} if attrs else event
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One batch as one destination wants it."""
+
+    body: bytes
+    """Joinable with other pieces of the same key."""
+    count: int
+    """Events in it."""
+    key: str = ""
+    """Pieces with different keys never share a request (tenant, file, topic)."""
+
+
+class Window(Protocol):
+    """Speed and order for a pull input: many batches in flight, the delivered prefix committed in order."""
+
+    async def submit(self, batch: Batch, position: Any) -> None:
+        """Hand a batch over once there is room; `position` is committed when it and all before it are safe."""
+
+
+class Send(Protocol):
+    """The upstream arrow. It works when called; the future it returns is the delivery.
+
+    Without a window it raises `Unavailable` when there is no room: a push input answers 503 and the like.
+    """
+
+    def __call__(self, batch: Batch, /) -> Future[None]: ...
+
+    def window(self, commit: Callable[[Any], None]) -> Window:
+        """A window in front of this arrow, kept by the runner until everything in it has been settled."""
+
+
+Put = Callable[[Piece], "Future[None]"]
+Write = Callable[[Sequence[Piece]], Awaitable[None]]

@@ -1,0 +1,97 @@
+"""What several commands share: finding the configuration, showing problems, the agent's own log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from shipper.config.load import load
+from shipper.config.model import Config
+from shipper.errors import ConfigError, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+BAD_CONFIG = 2
+
+
+def config_option(function: F) -> F:
+    return click.option(
+        "-c", "--config", "paths", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+        help="Configuration file, or a folder of *.yaml; may be repeated. "
+        "Default: ./shipper.yaml, then /etc/shipper/shipper.yaml.",
+    )(function)  # fmt: skip
+
+
+def configuration(paths: Sequence[Path]) -> Config:
+    """The configuration, or all its problems on stderr and exit status 2."""
+    try:
+        config = load(paths)
+    except ConfigError as error:
+        complain(error.problems)
+    for warning in config.warnings:
+        click.echo(f"{click.style('warning', fg='yellow')}: {printable(str(warning))}", err=True)
+    return config
+
+
+def complain(problems: Sequence[Problem]) -> NoReturn:
+    for problem in problems:
+        click.echo(printable(str(problem)), err=True)
+    count = len(problems)
+    click.echo(click.style(f"{count} problem{'s' * (count != 1)}", fg="red", bold=True), err=True)
+    sys.exit(BAD_CONFIG)
+
+
+def printable(text: str) -> str:
+    """Control characters escaped: what comes from a file must not steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:00 warning  message`, with colour on a terminal."""
+
+    COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = self.formatTime(record, "%H:%M:%S")
+        level = record.levelname.lower()
+        colour = self.COLOURS.get(record.levelname)
+        if sys.stderr.isatty() and colour:
+            level = click.style(level, fg=colour)
+        text = printable(record.getMessage())
+        if record.exc_info:
+            text += "\n" + printable(self.formatException(record.exc_info))
+        return f"{stamp} {level}  {text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """The agent's own log, on stderr."""
+    import time
+
+    handler = logging.StreamHandler(sys.stderr)
+    formatter: logging.Formatter = JsonFormatter() if form == "json" else TextFormatter()
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("shipper").setLevel(level.upper())

@@ -1,0 +1,33 @@
+"""`sd_notify(3)`: tell systemd that we are ready, alive, stopping. Nothing happens outside systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+
+def notify(state: str) -> bool:
+    """Whether there was somebody to tell."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        try:
+            out.connect(address)
+            out.sendall(state.encode())
+        except OSError:
+            return False
+    return True
+
+
+async def watchdog() -> None:
+    """While the event loop turns, say so twice in every period systemd allows."""
+    period = os.environ.get("WATCHDOG_USEC", "")
+    if not period.isdigit() or not int(period) or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(int(period) / 2_000_000)

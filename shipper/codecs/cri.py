@@ -1,0 +1,87 @@
+"""The logs of Kubernetes' containers (CRI), the parts of long lines joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Self
+
+from shipper.batch import Batch, Event, Piece
+from shipper.component import Codec
+from shipper.errors import Refused
+from shipper.options import Meta, Size
+from shipper.text.formats.cri import DAYS, LINE, STREAMS
+from shipper.text.parts import Parts
+
+
+class Cri(Codec):
+    """Container logs as containerd and CRI-O write them: `2026-08-01T00:00:00.123Z stdout F text`. It only reads.
+
+    Gives `timestamp stream message`. The parts (`P`) of a long line are joined up to its end (`F`), each stream by itself.
+    A line that is no CRI stays as `message`, marked.
+    """
+
+    content_type: ClassVar[str] = "text/plain; charset=utf-8"
+    directions: ClassVar[tuple[str, ...]] = ("decode",)
+    stateful: ClassVar[bool] = True
+    """It keeps parts from chunk to chunk: each source needs one of its own, `fresh()`."""
+
+    max_line_bytes: Annotated[
+        Size, Meta(ge=1, description="Longest line, its parts joined; a longer one is truncated and marked.")
+    ] = Size(2**20)
+
+    _parts: Parts | None = None
+    _fed: int = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes from where the earliest unfinished line begins to the end of what was decoded, each line with its newline."""
+        begin = self._parts.begin if self._parts else None
+        return 0 if begin is None else self._fed - begin
+
+    def fresh(self) -> Self:
+        """A codec with the same options and nothing held."""
+        return type(self)(max_line_bytes=self.max_line_bytes)
+
+    def flush(self) -> list[Event]:
+        """The lines that are not finished, as they are."""
+        return self._parts.flush() if self._parts else []
+
+    def decode(self, data: bytes) -> list[Event]:
+        if self._parts:
+            return self._joined(data)
+        events: list[Event] = []
+        add = events.append
+        for line in data.decode("utf-8", "replace").split("\n"):
+            try:
+                timestamp, stream, tag, message = line.split(" ", 3)
+                DAYS[timestamp[:11]]
+            except ValueError:
+                return self._joined(data)
+            if tag != "F" or stream not in STREAMS or len(timestamp) < 12:
+                return self._joined(data)
+            add({"timestamp": timestamp, "stream": stream, "message": message})
+        self._fed += len(data) + 1
+        return events
+
+    def _joined(self, data: bytes) -> list[Event]:
+        """The same with parts, and with lines that are no CRI."""
+        if self._parts is None:
+            self._parts = Parts(self.max_line_bytes)
+        events: list[Event] = []
+        for raw in data.split(b"\n"):
+            begin = self._fed
+            self._fed += len(raw) + 1
+            if not raw:
+                continue
+            line = raw.decode("utf-8", "replace")
+            found = LINE.fullmatch(line)
+            if found is None:
+                events.append({"message": line, "shipper_error": "cri: no timestamp, stream and tag"})
+                continue
+            timestamp, stream, tag, message = found.groups("")
+            event = {"timestamp": timestamp, "stream": stream, "message": message}
+            events += self._parts.add(event, last=tag[0] == "F", at=begin)
+        return events
+
+    def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        return [Refused(event, "the codec cri only reads") for event in batch.events]

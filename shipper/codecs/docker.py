@@ -1,0 +1,89 @@
+"""The logs of Docker's containers (`json-file`), the parts of long lines joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Self
+
+from shipper.batch import Batch, Event, Piece
+from shipper.component import Codec
+from shipper.errors import Refused
+from shipper.options import Meta, Size, option
+from shipper.text.formats.docker import taken
+from shipper.text.jsonlines import Objects
+from shipper.text.parts import Parts
+
+
+class Docker(Codec):
+    """Container logs as Docker's `json-file` driver writes them: `{"log":"text\\n","stream":"stdout","time":"..."}`.
+
+    Gives `timestamp stream message` (and `attrs`, where there are some). Docker splits lines at 16 KiB; the parts, which
+    have no newline at their end, are joined, each stream by itself. A line that is no such record stays as
+    `message`, marked. It only reads.
+    """
+
+    content_type: ClassVar[str] = "application/x-ndjson"
+    directions: ClassVar[tuple[str, ...]] = ("decode",)
+    stateful: ClassVar[bool] = True
+    """It keeps parts from chunk to chunk: each source needs one of its own, `fresh()`."""
+
+    max_line_bytes: Annotated[
+        Size, Meta(ge=1, description="Longest line, its parts joined; a longer one is truncated and marked.")
+    ] = Size(2**20)
+
+    _parts: Parts | None = None
+    _fed: int = 0
+    _objects: Objects = option(Objects)
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes from where the earliest unfinished line begins to the end of what was decoded, each line with its newline."""
+        begin = self._parts.begin if self._parts else None
+        return 0 if begin is None else self._fed - begin
+
+    def fresh(self) -> Self:
+        """A codec with the same options and nothing held."""
+        return type(self)(max_line_bytes=self.max_line_bytes)
+
+    def flush(self) -> list[Event]:
+        """The lines that are not finished, as they are."""
+        return self._parts.flush() if self._parts else []
+
+    def decode(self, data: bytes) -> list[Event]:
+        failed: dict[int, Event] = {}
+
+        def fail(index: int, line: bytes, why: str) -> Event:
+            failed[index] = {"message": line.decode("utf-8", "replace"), "shipper_error": f"docker: {why}"}
+            return failed[index]
+
+        records = self._objects(data, fail)
+        if not failed and not self._parts:
+            events: list[Event] = []
+            for record in records:
+                event = taken(record)
+                if event is None or record["log"][-1:] != "\n":
+                    break
+                events.append(event)
+            else:
+                self._fed += len(data) + 1
+                return events
+        return self._joined(data.split(b"\n"), records, failed)
+
+    def _joined(self, lines: list[bytes], records: list[Event], failed: dict[int, Event]) -> list[Event]:
+        """The same with parts, and with lines that are no records."""
+        if self._parts is None:
+            self._parts = Parts(self.max_line_bytes)
+        events: list[Event] = []
+        for at, (line, record) in enumerate(zip(lines, records, strict=True)):
+            begin = self._fed
+            self._fed += len(line) + 1
+            event = None if at in failed else taken(record)
+            if event is not None:
+                events += self._parts.add(event, last=record["log"][-1:] == "\n", at=begin)
+            elif line.strip():
+                text = line.decode("utf-8", "replace")
+                events.append(failed.get(at) or {"message": text, "shipper_error": "docker: no log and stream"})
+        return events
+
+    def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        return [Refused(event, "the codec docker only reads") for event in batch.events]

@@ -1,0 +1,244 @@
+"""What a component is: a dataclass whose fields are its options, and one method that does its work.
+
+The class docstring is its page, its annotations are its options, its file's name is its type.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from shipper.batch import Attrs, Batch, Event, Piece, Send
+from shipper.clock import Clock
+from shipper.errors import Refused
+from shipper.options import Meta, Options
+from shipper.policy import Delivery
+from shipper.text.conditions import Condition
+
+
+class Scope:
+    """What the house lends a component: its name, a folder of its own, a clock, a log, counters."""
+
+    def __init__(
+        self,
+        name: str = "unnamed",
+        state: Path | None = None,
+        clock: Clock | None = None,
+        checkpoint_interval: float = 1.0,
+    ) -> None:
+        self.name = name
+        self.clock = clock or Clock()
+        self.log = logging.getLogger(f"shipper.{name}")
+        self.checkpoint_interval = checkpoint_interval
+        self.counters: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+        self.gauges: dict[str, float] = {}
+        self.address: str | None = None
+        """Where it listens, once it does: `tcp://127.0.0.1:5514`; with port 0 this is how it is found."""
+        self._state = state
+
+    @property
+    def state(self) -> Path:
+        """Its folder below `data_dir`, made when first asked for."""
+        if self._state is None:
+            raise RuntimeError("this component was given no folder for its state")
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._state
+
+    def count(self, what: str, events: int = 1, **labels: str) -> None:
+        """Count something of its own: `shipper_<what>_total{component, ...}`."""
+        self.counters[what, tuple(sorted(labels.items()))] += events
+
+    def dropped(self, reason: str, events: int = 1) -> None:
+        """Say that events were lost or left out before they reached a batch; never do it silently."""
+        self.counters["dropped_events", (("reason", reason),)] += events
+
+
+class Component(Options):
+    """Options as fields; `open` acquires, `close` releases, and the runner calls both."""
+
+    kind: ClassVar[str] = ""
+
+    @property
+    def scope(self) -> Scope:
+        """What the runner lent it; a component that stands alone in a test has an empty one."""
+        scope: Scope | None = self.__dict__.get("_scope")
+        if scope is None:
+            scope = self.__dict__["_scope"] = Scope(type(self).__name__.lower())
+        return scope
+
+    @scope.setter
+    def scope(self, scope: Scope) -> None:
+        self.__dict__["_scope"] = scope
+
+    def check(self) -> Iterable[tuple[str, str]]:
+        """What is wrong with the options together: pairs of an option's name and a sentence. No I/O."""
+        return ()
+
+    async def open(self) -> None:
+        """Acquire what it needs; raising here is reported and tried again."""
+
+    async def close(self) -> None:
+        """Release it; called once for each `open`, and harmless when called twice."""
+
+
+class Input(Component):
+    """Where events come from.
+
+    `run` returns when there is nothing more to come. When it raises, the runner calls it again, and it goes
+    on behind what it submitted last; when a delivery failed, the runner calls `close`, `open` and `run`, and
+    it goes on from the last position it committed. It is cancelled to stop reading; commits still arrive
+    until `close`.
+    """
+
+    kind: ClassVar[str] = "input"
+    repeatable: ClassVar[bool] = False
+    """Whether it can say a line again after a crash."""
+    listens: ClassVar[bool] = False
+    """Whether it waits for others to connect; `--once` leaves it out."""
+
+    _once: bool = False
+    """Set by `--once`: read what is there now and end."""
+
+    async def run(self, send: Send) -> None:
+        raise NotImplementedError
+
+
+class Filter(Component):
+    """What happens on the way: pure CPU, no await.
+
+    `apply` builds what is new and assigns it at the end, so that a filter that raises leaves the batch as it
+    came; the core then runs it event by event. An empty batch ends here.
+    """
+
+    kind: ClassVar[str] = "filter"
+
+    when: Annotated[Condition | None, Meta(description="Only these events pass through the filter.")] = None
+    on_error: Annotated[
+        Literal["pass", "drop", "dead_letter"],
+        Meta(
+            description="What becomes of an event that the filter cannot treat; `pass` marks it with `shipper_error`."
+        ),
+    ] = "pass"
+
+    _faults: list[tuple[Event, str]] | None = None
+
+    def apply(self, batch: Batch) -> Batch:
+        raise NotImplementedError
+
+    def fault(self, event: Event, reason: str) -> None:
+        """Report an event that could not be treated and stays in the batch as it came: `on_error` decides."""
+        if self._faults is None:
+            self._faults = []
+        self._faults.append((event, reason))
+
+    def faults(self) -> list[tuple[Event, str]] | None:
+        """What was reported since the last call; the core asks after each `apply`."""
+        found, self._faults = self._faults, None
+        return found
+
+
+class EventFilter(Filter):
+    """The easy form: one event in, one event or None out. It gets its own shallow copy of each event."""
+
+    def event(self, event: Event, attrs: Attrs) -> Event | None:
+        raise NotImplementedError
+
+    def apply(self, batch: Batch) -> Batch:
+        event, attrs = self.event, batch.attrs
+        batch.events = [out for each in batch.events if (out := event(each.copy(), attrs)) is not None]
+        return batch
+
+
+class Output(Component):
+    """Where events go. No output contains a retry, a queue, a batch or a metric of its own."""
+
+    kind: ClassVar[str] = "output"
+    delivery: ClassVar[Delivery] = Delivery()
+    """Its defaults for batching, retry and concurrency."""
+
+    def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        """Pure CPU, no await; the batch may be shared and is not changed. One that cannot be encoded is Refused alone."""
+        raise NotImplementedError
+
+    async def write(self, pieces: Sequence[Piece]) -> None:
+        """One request with pieces of one key; says what became of it by its exception."""
+        raise NotImplementedError
+
+    def split(self, piece: Piece) -> list[Piece]:
+        """The piece as one piece an event."""
+        raise NotImplementedError
+
+    def events(self, piece: Piece) -> list[Event]:
+        """What was to be sent, decoded, for the dead letters."""
+        raise NotImplementedError
+
+    async def idle(self) -> None:
+        """Called now and then while nothing is written: close what has been open for too long."""
+
+
+class EventOutput(Output):
+    """The easy form: a list of events at a time, attributes already in them."""
+
+    async def deliver(self, events: list[Event]) -> None:
+        raise NotImplementedError
+
+    def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        from shipper.text.jsonlines import encode_lines
+
+        body, count, refused = encode_lines(batch)
+        if count:
+            yield Piece(body, count)
+        yield from refused
+
+    async def write(self, pieces: Sequence[Piece]) -> None:
+        await self.deliver([event for piece in pieces for event in self.events(piece)])
+
+    def split(self, piece: Piece) -> list[Piece]:
+        return [Piece(line, 1, piece.key) for line in split_lines(piece.body)]
+
+    def events(self, piece: Piece) -> list[Event]:
+        from shipper.text.jsonlines import decode_lines
+
+        return decode_lines(piece.body)
+
+
+class Codec(Component):
+    """Bytes to events and back, whole chunks at a time."""
+
+    kind: ClassVar[str] = "codec"
+    content_type: ClassVar[str] = "application/octet-stream"
+    framed: ClassVar[bool] = True
+    """Whether the frames are lines, so that a chunk of whole lines can be decoded."""
+
+    def decode(self, data: bytes) -> list[Event]:
+        """Events of a chunk of whole frames (no newline at the end); what cannot be read is kept raw and marked."""
+        raise NotImplementedError
+
+    def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        """The batch as pieces whose bodies can be joined."""
+        raise NotImplementedError
+
+    def document(self, bodies: Sequence[bytes]) -> bytes:
+        """The bodies of some pieces as one document."""
+        return b"".join(bodies)
+
+    def split(self, piece: Piece) -> list[Piece]:
+        """The piece as one piece an event."""
+        lines = split_lines(piece.body)
+        if len(lines) > piece.count:  # text with newlines inside: no bounds to be had, so the rest stays together
+            lines[piece.count - 1 :] = [b"".join(lines[piece.count - 1 :])]
+        return [Piece(line, 1, piece.key) for line in lines]
+
+    def events(self, piece: Piece) -> list[Event]:
+        """What was to be sent, decoded, for the dead letters."""
+        return self.decode(piece.body.removesuffix(b"\n"))
+
+
+def split_lines(body: bytes) -> list[bytes]:
+    """By newline only, each with its newline (`bytes.splitlines` also splits at a bare CR)."""
+    lines = [line + b"\n" for line in body.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]

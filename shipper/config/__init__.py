@@ -1,0 +1,1 @@
+"""From YAML to typed components, every problem with its line."""

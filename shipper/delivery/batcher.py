@@ -1,0 +1,111 @@
+"""Many pieces, one request."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Callable
+
+from shipper.batch import Piece
+from shipper.clock import Clock, Timer
+from shipper.delivery.futures import all_of, settle
+from shipper.delivery.retry import Finish
+from shipper.errors import Unavailable
+from shipper.pipeline.observe import OutputFlow
+from shipper.policy import BatchPolicy
+
+
+class _Held:
+    """What is collected for one request."""
+
+    __slots__ = ("bytes", "events", "pieces", "sent", "timer")
+
+    def __init__(self, timer: Timer) -> None:
+        self.pieces: list[Piece] = []
+        self.bytes = 0
+        self.events = 0
+        self.timer = timer
+        self.sent: Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Batcher:
+    """Collects pieces of the same key; everyone whose piece went out in a request waits for the same future."""
+
+    def __init__(
+        self, finish: Finish, policy: BatchPolicy, split: Callable[[Piece], list[Piece]], clock: Clock, flow: OutputFlow
+    ) -> None:
+        self.finish = finish
+        self.policy = policy
+        self.split = split
+        self.clock = clock
+        self.flow = flow
+        self.held: dict[str, _Held] = {}
+        self.running: dict[Task[None], list[Piece]] = {}
+
+    def __call__(self, piece: Piece) -> Future[None]:
+        policy = self.policy
+        size = len(piece.body)
+        if piece.count > 1 and (size > policy.bytes or piece.count > policy.events):
+            return self._each(piece)
+        held = self.held.get(piece.key)
+        if held and (held.bytes + size > policy.bytes or held.events + piece.count > policy.events):
+            self._flush(piece.key)
+            held = None
+        if held is None:
+            key = piece.key
+            held = self.held[key] = _Held(self.clock.call_later(policy.wait, lambda: self._flush(key)))
+        held.pieces.append(piece)
+        held.bytes += size
+        held.events += piece.count
+        if held.bytes >= policy.bytes or held.events >= policy.events:
+            self._flush(piece.key)
+        return held.sent
+
+    def _each(self, piece: Piece) -> Future[None]:
+        """A piece that alone is over a limit, event by event; done when all of them are."""
+        singles = self.split(piece)
+        if len(singles) < 2:
+            raise RuntimeError(f"split gave {len(singles)} pieces for {piece.count} events")
+        return all_of(list(dict.fromkeys(self(single) for single in singles)))
+
+    def flush(self) -> None:
+        """Send what is held without waiting for more: somebody upstream has no room left."""
+        for key in list(self.held):
+            self._flush(key)
+
+    def _flush(self, key: str) -> None:
+        held = self.held.pop(key, None)
+        if held is None:
+            return
+        held.timer.cancel()
+        todo = held.pieces
+        task = asyncio.get_running_loop().create_task(self._finish(todo))
+        self.running[task] = todo
+        task.add_done_callback(lambda done: self._settle(done, held.sent))
+
+    async def _finish(self, todo: list[Piece]) -> None:
+        await self.finish(todo)
+
+    def _settle(self, done: Task[None], sent: Future[None]) -> None:
+        todo = self.running.pop(done)
+        if done.cancelled():
+            self.flow.returned(todo)
+            settle(sent, Unavailable("stopped"))
+        elif error := done.exception():
+            self.flow.returned(todo)
+            self.flow.bug(error)
+            settle(sent, error)
+        else:
+            settle(sent)
+
+    async def stop(self) -> None:
+        """Give up on everything that is not settled; those who wait get an error."""
+        self.flush()
+        tasks = list(self.running)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def __repr__(self) -> str:
+        return f"Batcher({sum(len(h.pieces) for h in self.held.values())} held, {len(self.running)} requests)"

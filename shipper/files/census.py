@@ -1,0 +1,317 @@
+"""Which files are followed: found, recognised, opened, lost. It never waits for a delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import stat
+from dataclasses import dataclass, field
+
+from shipper.component import Scope
+from shipper.files.checkpoints import Entry, Positions
+from shipper.files.copies import Copies
+from shipper.files.discovery import Discovery
+from shipper.files.handles import Handle, open_file
+from shipper.files.identity import Key, born
+from shipper.files.reading import CHUNK, Lines, Reading
+from shipper.files.rotation import by_inode, same_file
+from shipper.files.tail import Tailed
+
+CROWDED = 0.1
+"""Seconds for which nobody looks for handles to close after none was found."""
+FORGIVE = 60.0
+"""Seconds without trouble after which new trouble with the same path is said again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Which files, and how they are followed; times in seconds."""
+
+    include: list[str]
+    exclude: list[str] = field(default_factory=list)
+    from_end: bool = False
+    follow: bool = True
+    poll_interval: float = 1.0
+    rotate_wait: float = 5.0
+    ignore_older: float | None = None
+    reading: Reading = field(default_factory=Reading)
+
+
+class Census:
+    """The files that are followed, by (device, inode); `hot` are those to look at before the next scan."""
+
+    def __init__(self, following: Following, scope: Scope, positions: Positions) -> None:
+        self.following = following
+        self.scope = scope
+        self.clock = scope.clock
+        self.positions = positions
+        self.files: dict[Key, Tailed] = {}
+        self.hot: dict[Tailed, None] = {}
+        self.discovery = Discovery(following.include, following.exclude, self.trouble)
+        self._troubled: dict[str, float] = {}
+        self._most = max(8, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._opened = 0
+        self._full = float("-inf")  # until when there is no use in looking for room
+        self._kept: list[Tailed] = []
+        self.first = True
+        """Whether the files of the last run are still to be found."""
+        self.crowded = False
+        """Whether the last scan found files for which there was no handle left."""
+        self.copies = Copies(self)
+
+    def trouble(self, path: str, error: BaseException) -> None:
+        """Say once that something cannot be read; it is tried again at every scan."""
+        if path not in self._troubled:
+            self.scope.count("unreadable_files")
+            self.scope.log.warning("%s cannot be read (%s); it is tried again and again", path, error)
+        self._troubled[path] = self.clock.monotonic()
+
+    async def scan(self) -> None:
+        """See what is there now; what is new is opened at once, so that it is not lost when it is removed."""
+        now = self.clock.monotonic()
+        self.crowded = False
+        self._troubled = {path: at for path, at in self._troubled.items() if now - at < FORGIVE}
+        self._opened = sum(file.handle is not None for file in self.files.values())
+        found: dict[Key, tuple[str, os.stat_result]] = {}
+        for number, path in enumerate(self.discovery.paths()):
+            if number % 256 == 255:
+                await asyncio.sleep(0)
+            info = self._look(path)
+            if info is None:
+                continue
+            key = (info.st_dev, info.st_ino)
+            known = self.files.get(key)
+            if key not in found or (known is not None and known.path == path):
+                found[key] = (path, info)
+        if self.first:
+            self._take_kept(now)
+        for file in list(self.files.values()):
+            here = found.pop(file.key, None)
+            if here is not None:
+                self._present(file, *here, now)
+            else:
+                self._absent(file, now)
+        new = sorted(found.items(), key=lambda item: (item[1][1].st_mtime_ns, item[1][0]))
+        for number, (key, (path, info)) in enumerate(new):
+            if number % 64 == 63:
+                await asyncio.sleep(0)
+            if key in self.files:  # the copy of a truncated file was found meanwhile
+                continue
+            try:
+                self._adopt(key, path, info, now)
+            except OSError as error:
+                self.trouble(path, error)
+        await self.copies.decide(now, self.first)
+        if self.first:
+            self.first = False
+            self.copies.resume_absent(now)
+            if self.positions.saved is None:  # even without files the first start is over
+                self.positions.saved = self.clock.time()
+                self.positions.changed()
+        self.scope.gauges["lag_bytes"] = self._lag()
+
+    def _look(self, path: str) -> os.stat_result | None:
+        try:
+            info = os.stat(path)  # noqa: PTH116 (there may be ten thousand)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.trouble(path, error)
+            return None
+        return info if stat.S_ISREG(info.st_mode) else None
+
+    def warm(self, file: Tailed, now: float) -> None:
+        """Look at it now."""
+        file.due, file.pause = now, 0.0
+        self.hot[file] = None
+
+    def drop(self, file: Tailed) -> None:
+        """No longer followed; what is known of it stays for a day."""
+        self.files.pop(file.key, None)
+        self.hot.pop(file, None)
+        file.close()
+        if file.entry is not None and not file.entry.gone:
+            file.entry.gone = self.clock.time()
+            self.positions.changed()
+
+    def lose(self, file: Tailed) -> None:
+        """What it was is not there any more; what lies under its name now is found as something new."""
+        if file.entry is not None:
+            self.positions.move(file.entry, (0, 0), 0)
+        self.drop(file)
+
+    def open(self, path: str) -> Handle | None:
+        """None when it cannot be opened now. Over the bound, handles of quiet files are closed for it."""
+        if self._opened >= self._most and not self._make_room():
+            self.crowded = True
+            return None
+        try:
+            handle = open_file(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
+                self.crowded = True
+            self.trouble(path, error)
+            return None
+        self._opened += 1
+        return handle
+
+    def reopen(self, file: Tailed) -> bool:
+        """Open a file whose handle was closed, if it still is that file."""
+        handle = self.open(file.path)
+        if handle is None:
+            return False
+        if handle.key() == file.key and (file.entry is None or same_file(file.entry, handle)):
+            file.handle = handle
+            return True
+        moved = handle.key() != file.key
+        handle.close()
+        place = by_inode(file.path, file.key) if moved else None
+        if place is None:
+            self.lose(file)
+            return False
+        file.path = place
+        return self.reopen(file)
+
+    def renew(self, file: Tailed, now: float) -> None:
+        """From the beginning, as new content."""
+        assert file.handle is not None
+        file.entry = self.entry_of(file)
+        file.assembler, file.truncated, file.flushed = None, True, False
+        self.warm(file, now)
+
+    def _make_room(self) -> bool:
+        """Close some of the handles that have been quiet for longest; whether there is room now."""
+        now = self.clock.monotonic()
+        if now < self._full:
+            return False
+        is_open = [file for file in self.files.values() if file.handle is not None]
+        quiet = [
+            file
+            for file in is_open
+            if file.pause and file.entry is not None  # at its end when it was last looked at
+            and not (file.busy or file.gone or (file.assembler and file.assembler.holding))
+        ]  # fmt: skip
+        quiet.sort(key=lambda file: file.grown)
+        for file in quiet[: max(1, self._most // 8)]:
+            file.close()
+            file.assembler = None
+            self.hot.pop(file, None)  # the scan sees when it grows
+        self._opened = sum(file.handle is not None for file in is_open)
+        if self._opened < self._most:
+            return True
+        self._full = now + CROWDED
+        return False
+
+    def track(self, file: Tailed) -> Tailed:
+        self.files[file.key] = file
+        self.hot[file] = None
+        return file
+
+    def entry_of(self, file: Tailed, offset: int = 0) -> Entry:
+        assert file.handle is not None
+        entry = Entry(file.path, file.key, born(file.handle.fd), offset)
+        self.positions.add(entry)
+        return entry
+
+    def _present(self, file: Tailed, path: str, info: os.stat_result, now: float) -> None:
+        if file.path != path or file.gone:
+            file.moved = file.moved or file.path != path
+            file.path, file.gone, file.since, file.flushed = path, False, now, False
+            if file.entry is not None:
+                file.entry.gone = 0
+            self.warm(file, now)
+        seen = (info.st_size, info.st_mtime_ns)
+        if seen != file.seen:
+            file.seen, file.settled = seen, False
+            self.warm(file, now)
+
+    def _absent(self, file: Tailed, now: float) -> None:
+        if not file.gone:
+            file.gone, file.since, file.flushed = True, now, False
+            if file.entry is not None:
+                file.entry.gone = self.clock.time()
+                self.positions.changed()
+            self.warm(file, now)
+        if file.handle is None:
+            place = by_inode(file.path, file.key)
+            if place is None:
+                self.drop(file)
+            else:
+                file.path = place
+
+    def _adopt(self, key: Key, path: str, info: os.stat_result, now: float) -> None:
+        entry = self.positions.at(key)
+        older = self.following.ignore_older
+        if entry is None and older is not None and info.st_mtime < self.clock.time() - older:
+            return
+        handle = self.open(path)
+        if handle is None:
+            return
+        if handle.key() != key:  # exchanged meanwhile: the next scan sees what it is
+            handle.close()
+            return
+        file = Tailed(path, key, handle, None, now)
+        file.seen = (info.st_size, info.st_mtime_ns)
+        if entry is not None:
+            if same_file(entry, handle):
+                entry.gone = 0
+                file.entry, file.moved = entry, entry.path != path
+            else:
+                self.positions.move(entry, (0, 0), 0)
+        self.track(file)
+
+    def independent(self, file: Tailed, now: float) -> None:
+        assert file.handle is not None
+        offset = 0
+        if self.following.from_end and self.first and self.positions.saved is None and not file.handle.compressed:
+            offset = self._last_line(file.handle)
+        file.entry = self.entry_of(file, offset)
+        file.suspected = None
+        self.warm(file, now)
+
+    def _last_line(self, handle: Handle) -> int:
+        """Where the last line begins that has no end yet: `read_from: end` cuts no line in two."""
+        size = handle.stat().st_size
+        start = max(0, size - CHUNK) // 4 * 4  # on a whole character of any encoding
+        lines = Lines(self.following.reading, offset=start, head=handle.head(4))
+        lines.feed(handle.read(start, size - start))
+        return lines.at if lines.at > start else size
+
+    def keep(self) -> None:
+        """Let go of all files, but not of those that nobody could open again and that are not delivered."""
+        for file in self.files.values():
+            entry = file.entry
+            file.assembler, file.busy = None, False
+            unread = file.handle is not None and (
+                entry is None or file.handle.compressed or file.handle.reaches(entry.offset + 1)
+            )
+            if file.handle is not None and unread and (file.gone or not file.handle.stat().st_nlink):
+                file.flushed = False
+                self._kept.append(file)
+            else:
+                file.close()
+        self.files.clear()
+        self.hot.clear()
+        for entry in self.positions.entries:
+            entry.place = None
+        self.first = True
+
+    def _take_kept(self, now: float) -> None:
+        for file in self._kept:
+            self.track(file)
+            self.warm(file, now)
+        self._kept = []
+
+    def _lag(self) -> float:
+        return float(
+            sum(
+                max(0, file.seen[0] - (file.entry.offset if file.entry else 0))
+                for file in self.files.values()
+                if file.handle is None or not file.handle.compressed
+            )
+        )

@@ -1,0 +1,143 @@
+"""Open files: read at a position, never blocking, closed when let go."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shipper.files.identity import Key
+from shipper.files.reading import CHUNK
+
+isal_zlib: ModuleType
+try:
+    from isal import isal_zlib
+except ImportError:  # no wheel for this machine: slower, and otherwise the same
+    isal_zlib = zlib
+
+BROKEN = (zlib.error, isal_zlib.error)
+"""What a damaged gzip file raises."""
+
+
+class NotRegular(OSError):
+    """A FIFO, a device, a socket or a folder: nothing that is tailed."""
+
+
+class Handle:
+    """A regular file. `OSError` from its methods is the file's trouble, not a bug."""
+
+    compressed = False
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def stat(self) -> os.stat_result:
+        return os.fstat(self.fd)
+
+    def reaches(self, offset: int) -> bool:
+        """Whether it is long enough for this position."""
+        return os.fstat(self.fd).st_size >= offset
+
+    def head(self, size: int) -> bytes:
+        """Its first bytes as they lie on the disk."""
+        return os.pread(self.fd, size, 0)
+
+    def key(self) -> Key:
+        info = os.fstat(self.fd)
+        return info.st_dev, info.st_ino
+
+    def read(self, offset: int, size: int) -> bytes:
+        return os.pread(self.fd, size, offset)
+
+    def first_data(self) -> int:
+        """Where a file that begins with a hole has its first byte (a writer that went on behind a truncation)."""
+        try:
+            return os.lseek(self.fd, 0, os.SEEK_DATA)
+        except OSError:  # nothing but a hole, or a file system that does not say
+            return 0
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = close
+
+
+class GzipHandle(Handle):
+    """A gzip file, read as what is in it: offsets are those of the decompressed bytes. It is never all in memory."""
+
+    compressed = True
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._at = 0  # decompressed bytes given out
+        self._taken = 0  # compressed bytes taken
+        self._input = b""
+        self._between = True  # members: no member has begun
+        self._stream: Any = isal_zlib.decompressobj(wbits=31)
+
+    def reaches(self, offset: int) -> bool:
+        return True  # nobody knows before it is read
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Less than `size` only at the end of what there is; going back reads from the beginning again."""
+        if offset < self._at:
+            self._rewind()
+        while self._at < offset:
+            if not self._next(min(2**20, offset - self._at)):
+                return b""
+        parts = []
+        while size and (part := self._next(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the end is the end of a member: nothing is missing."""
+        return self._between
+
+    def _next(self, size: int) -> bytes:
+        while True:
+            if not self._input:
+                self._input = os.pread(self.fd, CHUNK, self._taken)
+                self._taken += len(self._input)
+            if self._between:
+                padded, self._input = bool(self._input), self._input.lstrip(b"\0")  # between members
+                if not self._input:
+                    if padded:
+                        continue
+                    return b""
+                self._stream, self._between = isal_zlib.decompressobj(wbits=31), False
+            more = bool(self._input)
+            data: bytes = self._stream.decompress(self._input, size)
+            self._input = self._stream.unconsumed_tail
+            if self._stream.eof:
+                self._input, self._between = self._stream.unused_data, True
+            if data:
+                self._at += len(data)
+                return data
+            if not more:
+                return b""
+
+
+def open_file(path: str) -> Handle:
+    """Open what is a regular file, following links; a FIFO or a device is not even touched."""
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise NotRegular(f"{path} is no regular file")
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # exchanged meanwhile
+            raise NotRegular(f"{path} is no regular file")
+        packed = path.endswith(".gz") and os.pread(fd, 2, 0) == b"\x1f\x8b"
+        return GzipHandle(fd) if packed else Handle(fd)
+    except BaseException:
+        os.close(fd)
+        raise

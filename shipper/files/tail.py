@@ -1,0 +1,126 @@
+"""One file that is followed: where it lies, its open handle, how far it was read."""
+
+from __future__ import annotations
+
+from shipper.files.assembling import Assembler
+from shipper.files.checkpoints import Entry
+from shipper.files.handles import Handle
+from shipper.files.identity import HEAD, Digest, Key
+from shipper.files.reading import CHUNK
+
+
+class Changed(Exception):
+    """What lies before the position is not what was read: the file was truncated or written anew."""
+
+
+class Unreadable(Exception):
+    """The file's trouble, not ours: it is tried again later. Its cause is the OSError."""
+
+
+class Tailed:
+    """A file, known by (device, inode) as long as it is open; times are monotonic seconds."""
+
+    __slots__ = (
+        "assembler", "busy", "due", "entry", "flushed", "gone", "grown", "handle", "key", "looked", "moved", "path",
+        "pause", "seen", "settled", "since", "suspected", "truncated", "weighed",
+    )  # fmt: skip
+
+    def __init__(self, path: str, key: Key, handle: Handle | None, entry: Entry | None, now: float) -> None:
+        self.path = path
+        self.key = key
+        self.handle = handle
+        self.entry = entry
+        """None until it is clear whether it is a copy of another file."""
+        self.assembler: Assembler | None = None
+        self.busy = False
+        self.due = now
+        self.pause = 0.0
+        self.seen = (-1, -1)
+        """Size and time of change at the last look."""
+        self.gone = False
+        """No pattern finds it any more: removed, or renamed to something else."""
+        self.moved = False
+        """It has another name than before: what has no end of line gets none."""
+        self.since = now
+        """When that was noticed."""
+        self.grown = now
+        self.flushed = False
+        """It was given out to its very end."""
+        self.settled = False
+        """There is nothing more to come: a compressed file, or `follow: false`."""
+        self.truncated = False
+        """It may begin with a hole that a writer left who went on at the old position."""
+        self.suspected: float | None = None
+        """Since when it looks like a copy in the making of another file, and does not grow."""
+        self.weighed = -1
+        """Its size when that was last considered."""
+        self.looked = float("-inf")
+        """When its last turn began that came to its end."""
+
+    def read(self) -> bytes | memoryview:
+        """The next bytes, at most a chunk; raises Changed when those before are not the ones read before, and Unreadable.
+
+        The bytes before the position are read again with the next ones: that a file was truncated and has
+        grown beyond its old size is seen at no further cost.
+        """
+        assert self.handle is not None and self.assembler is not None
+        lines = self.assembler.lines
+        size = 0 if self.handle.compressed else len(lines.tail)
+        try:
+            if not size and self.truncated and (data := self._behind_hole()) is not None:
+                return data
+            data = self.handle.read(lines.read - size, CHUNK + size)
+        except OSError as error:
+            raise Unreadable from error
+        if not size:
+            return data
+        if not data.startswith(lines.tail):
+            raise Changed
+        return memoryview(data)[size:]
+
+    def _behind_hole(self) -> bytes | None:
+        assert self.handle is not None and self.assembler is not None
+        lines = self.assembler.lines
+        if not self.handle.stat().st_size:
+            return b""
+        start = self.handle.first_data()
+        data = self.handle.read(start, CHUNK)
+        while data and not data.strip(b"\0"):
+            start += len(data)
+            data = self.handle.read(start, CHUNK)
+        if not data:
+            return b""
+        self.truncated = False
+        start += len(data) - len(data.lstrip(b"\0"))
+        if not start:
+            return None
+        lines.start_at(start)
+        return data.lstrip(b"\0")
+
+    def learn(self) -> bool:
+        """Take a longer digest of the beginning while there is one to take; raises Unreadable."""
+        assert self.handle is not None and self.entry is not None
+        if self.entry.head.length >= HEAD:
+            return False
+        try:
+            head = Digest.of(self.handle.head(HEAD))
+        except OSError as error:
+            raise Unreadable from error
+        if head.length <= self.entry.head.length:
+            return False
+        self.entry.head = head
+        return True
+
+    @property
+    def committed(self) -> bool:
+        """Whether all that was handed on is delivered."""
+        return self.entry is None or self.entry.place is None or self.entry.offset >= self.entry.place[0]
+
+    def close(self) -> None:
+        if self.handle is not None:
+            self.handle.close()
+            self.handle = None
+
+    def __repr__(self) -> str:
+        state = "gone" if self.gone else "moved" if self.moved else "there"
+        return f"Tailed({self.path}, {state}, {self.entry and self.entry.place})"

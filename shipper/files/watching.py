@@ -1,0 +1,69 @@
+"""Hears of new, renamed and removed files at once, where the system tells; a rescan finds them anyway.
+
+Growth is not watched: a notice for each write costs more than asking for the size now and then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Watcher:
+    """One watch for each base folder, recursive where subfolders matter; `wake` is called in watchdog's thread."""
+
+    def __init__(self, wake: Callable[[], None], log: logging.Logger) -> None:
+        self._wake = wake
+        self._log = log
+        self._observer: Any = None
+        self._watched: set[str] = set()
+        self._failed = False
+        self._lock = threading.Lock()
+
+    def watch(self, bases: dict[str, bool]) -> None:
+        """Watch what is there and not watched yet. Walks whole trees: run it in a thread."""
+        with self._lock:
+            missing = [
+                base for base in bases if base not in self._watched and base != "/" and Path(base).is_dir()
+            ]  # all of "/" would be too much to watch
+            if self._failed or not missing:
+                return
+            try:
+                for base in missing:
+                    self._schedule(base, bases[base])
+            except (OSError, ImportError, RuntimeError) as error:
+                self._failed = True
+                self._log.warning("the system does not tell of new files (%s): they are found by looking", error)
+
+    def _schedule(self, base: str, deep: bool) -> None:
+        from watchdog import events
+        from watchdog.observers import Observer
+
+        class Handler(events.FileSystemEventHandler):
+            def __init__(self, wake: Callable[[], None]) -> None:
+                self.on_any_event = lambda event: wake()  # type: ignore[method-assign]
+
+        if self._observer is None:
+            self._observer = Observer()
+            self._observer.start()
+        kinds = [
+            events.FileCreatedEvent,
+            events.FileMovedEvent,
+            events.FileDeletedEvent,
+            events.DirCreatedEvent,
+            events.DirMovedEvent,
+        ]
+        self._observer.schedule(Handler(self._wake), base, recursive=deep, event_filter=kinds)
+        self._watched.add(base)
+
+    def stop(self) -> None:
+        """Joins the threads: run it in a thread."""
+        with self._lock:
+            observer, self._observer = self._observer, None
+            self._watched.clear()
+            if observer is not None:
+                observer.stop()
+                observer.join()

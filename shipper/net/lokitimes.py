@@ -1,0 +1,55 @@
+"""Times as Loki takes them: nanoseconds since 1970, written in digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shipper.clock import rfc3339
+from shipper.text.timestamps import to_epoch_ns
+
+__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds"]
+
+
+def nanoseconds(text: Any) -> str | None:
+    """An RFC 3339 time in digits; None for what is none, or lies outside 1970 to 2262."""
+    try:
+        at = to_epoch_ns(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return str(at) if 10**9 <= at < 1 << 63 else None
+
+
+class _Seconds(dict[str, str]):
+    """`2026-11-22T12:00:00` as seconds since 1970, in digits."""
+
+    def __missing__(self, head: str) -> str:
+        if len(self) > 4096:
+            self.clear()
+        at = nanoseconds(head + "Z")
+        if at is None:
+            raise ValueError(head)
+        made = self[head] = at[:-9]
+        return made
+
+
+_seconds = _Seconds()
+
+
+def all_nanoseconds(written: list[str]) -> list[str]:
+    """Times that all have the form `2026-11-22T12:00:00.123Z`, in one precision; raises ValueError or TypeError for others."""
+    (width,) = set(map(len, written))
+    digits = width - 21
+    fractions = [text[20:-1] for text in written]
+    if not 1 <= digits <= 9 or {text[19] + text[-1] for text in written} != {".Z"} or not _digits("".join(fractions)):
+        raise ValueError("not alike")
+    zeros = "0" * (9 - digits)
+    return [_seconds[text[:19]] + fraction + zeros for text, fraction in zip(written, fractions, strict=True)]
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def as_rfc3339(at: str) -> str:
+    """Digits as an RFC 3339 time, UTC, with nine places."""
+    return f"{rfc3339(int(at[:-9]))[:19]}.{at[-9:]}Z"

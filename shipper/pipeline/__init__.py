@@ -1,0 +1,1 @@
+"""How inputs, filters and outputs are put together and run."""

@@ -1,0 +1,84 @@
+"""A pipeline: filters one after the other, then the fork to its outputs. All of it at once, no await."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+
+from shipper.batch import Batch, Event
+from shipper.delivery.dead_letters import DeadLetters, Letter
+from shipper.delivery.futures import all_of, failure, settled
+from shipper.pipeline.fork import Fork
+from shipper.pipeline.observe import PipelineFlow, short
+from shipper.pipeline.step import Step
+
+
+class Pipeline:
+    """Filters a batch and hands what is left to its outputs; the future is the delivery of all of it."""
+
+    def __init__(self, steps: Sequence[Step], fork: Fork, dead_letters: DeadLetters, flow: PipelineFlow) -> None:
+        self.steps = steps
+        self.fork = fork
+        self.dead_letters = dead_letters
+        self.flow = flow
+
+    def __call__(self, batch: Batch) -> Future[None]:
+        flow = self.flow
+        flow.received += len(batch)
+        dead: list[tuple[str, Event, str]] = []
+        for step in self.steps:
+            batch = step(batch, dead)
+            if not batch:
+                break
+        waits: list[Future[None]] = []
+        if dead:
+            waits += self._set_aside(dead)
+        if batch:
+            waits += self._hand_over(batch)
+        return all_of(waits) if waits else settled()
+
+    def _hand_over(self, batch: Batch) -> list[Future[None]]:
+        flow = self.flow
+        count, futures = self.fork(batch)
+        if not count:
+            return []
+        future = all_of(futures)
+        flow.in_flight += count
+
+        def done(whole: Future[None]) -> None:
+            flow.in_flight -= count
+            if failure(whole) is None:
+                flow.delivered += count
+            else:
+                flow.returned += count
+
+        future.add_done_callback(done)
+        return [future]
+
+    def _set_aside(self, dead: list[tuple[str, Event, str]]) -> list[Future[None]]:
+        waits: list[Future[None]] = []
+        letters: dict[str, list[Letter]] = {}
+        for name, event, reason in dead:
+            letters.setdefault(name, []).append(Letter(event, reason))
+        flow = self.flow
+        for name, some in letters.items():
+            flow.in_flight += len(some)
+            future = self.dead_letters.put(name, some)
+
+            def done(put: Future[None], name: str = name, some: list[Letter] = some) -> None:
+                flow.in_flight -= len(some)
+                if failure(put) is not None:
+                    flow.returned += len(some)
+                    return
+                for letter in some:
+                    flow.dead[name, short(letter.reason)] += 1
+
+            future.add_done_callback(done)
+            waits.append(future)
+        return waits
+
+    def flush(self) -> None:
+        self.fork.flush()
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.flow.name}: {[step.name for step in self.steps]})"

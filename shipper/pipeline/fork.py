@@ -1,0 +1,55 @@
+"""To every output of a pipeline, or to those whose condition an event meets."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shipper.batch import Batch
+from shipper.delivery.stack import Stack
+from shipper.pipeline.observe import PipelineFlow
+from shipper.text.conditions import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    stack: Stack
+    when: Condition | None = None
+
+
+class Fork:
+    """Hands a batch to its branches. Outputs never change events, so nobody needs a copy.
+
+    A branch that fails neither hides nor cancels its siblings: the pipeline waits for all of them.
+    """
+
+    def __init__(self, branches: Sequence[Branch], flow: PipelineFlow) -> None:
+        self.branches = branches
+        self.flow = flow
+        self.all_conditional = all(branch.when is not None for branch in branches)
+
+    def __call__(self, batch: Batch) -> tuple[int, list[Future[None]]]:
+        """How many events at least one branch took, and the deliveries."""
+        futures: list[Future[None]] = []
+        total = len(batch)
+        whole = False  # some branch took all of it
+        taken: list[bool] | None = None  # by events, when branches took some of them
+        for branch in self.branches:
+            verdict = True if branch.when is None else branch.when.select(batch)
+            if verdict is True:
+                whole = True
+                futures.append(branch.stack(batch))
+            elif verdict is not False:
+                taken = verdict if taken is None else [a or b for a, b in zip(taken, verdict, strict=True)]
+                some = [event for event, wanted in zip(batch.events, verdict, strict=True) if wanted]
+                if some:
+                    futures.append(branch.stack(batch.with_events(some)))
+        count = total if whole else sum(taken) if taken is not None else 0
+        if count < total:
+            self.flow.drops[self.flow.name, "no_route"] += total - count
+        return count, futures
+
+    def flush(self) -> None:
+        for branch in self.branches:
+            branch.stack.flush()

@@ -1,0 +1,231 @@
+"""Runs a configuration from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from shipper.clock import Clock
+from shipper.config.model import Config
+from shipper.delivery.dead_letters import DeadLetters
+from shipper.errors import ConfigError, ShipperError
+from shipper.pipeline.budget import Budget
+from shipper.pipeline.observe import log
+from shipper.pipeline.reload import apply, refuse
+from shipper.pipeline.stall import Stalls
+from shipper.pipeline.topology import OpenError, Topology
+
+CLEAN, FAILED, HELD = 0, 1, 3
+
+
+class Locked(ShipperError):
+    """Another process uses the data folder."""
+
+
+class Runner:
+    """One process's pipelines; `run` returns the exit status."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        once: bool = False,
+        clock: Clock | None = None,
+        reload: Callable[[], Config] | None = None,
+    ) -> None:
+        self.config = config
+        self.once = once
+        self.clock = clock or Clock()
+        self.load = reload
+        self.budget = Budget(config.settings.memory_limit)
+        self.dead_letters = DeadLetters(Path(config.data_dir) / "dead_letters", self.clock)
+        self.topology = Topology(config, self.clock, self.budget, self.dead_letters, once)
+        self.state = "starting"
+        self.started = time.time()
+        self.reloads: Counter[str] = Counter()
+        self.last_reload: dict[str, str] = {}
+        self.stalls = Stalls()
+        self.opened = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._hangup = asyncio.Event()
+        self._lock: int | None = None
+
+    # signals
+    def stop(self) -> None:
+        """Drain and end. Said twice: end at once, with 3 when that loses what no source says again, else 1."""
+        if self._stop.is_set():
+            status = HELD if self.held() else FAILED
+            log.error("told to stop again: ending at once with status %d", status)
+            os._exit(status)
+        self._stop.set()
+
+    def hangup(self) -> None:
+        """Reload as soon as the current one is done."""
+        self._hangup.set()
+
+    # life
+    async def run(self) -> int:
+        """Raise OpenError or Locked when it cannot start."""
+        self.lock()
+        try:
+            await self._start()
+            tasks = [
+                asyncio.create_task(self._reloads(), name="reload"),
+                asyncio.create_task(self.stalls.watch(), name="stalls"),
+                asyncio.create_task(self._idle(), name="idle"),
+            ]
+            try:
+                await self._until_the_end()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            return await self._drain()
+        finally:
+            await self._close()
+            self.unlock()
+
+    async def _start(self) -> None:
+        await self.topology.open()
+        for source in self.topology.sources.values():
+            source.start()
+        self.state = "running"
+        self.opened.set()
+
+    async def _until_the_end(self) -> None:
+        """Until told to stop, or until every input has ended by itself."""
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                running = [s.task for s in self.topology.sources.values() if s.task and not s.task.done()]
+                if not running:
+                    return
+                await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+
+    async def _drain(self) -> int:
+        """What is in memory goes out: for at most the grace when told to stop, else however long that takes."""
+        self.state = "draining"
+        if self._stop.is_set():
+            log.info("stopping: draining for at most %s", self.config.settings.shutdown_grace)
+        for source in self.topology.sources.values():
+            await source.stop()
+        deadline: float | None = None
+        while self.topology.in_flight:
+            if deadline is None and self._stop.is_set():
+                deadline = self.clock.monotonic() + self.config.settings.shutdown_grace
+            if deadline is not None and self.clock.monotonic() >= deadline:
+                break
+            self.topology.flush()
+            await asyncio.sleep(0.02)
+        left = self.topology.in_flight
+        status = HELD if self.held() else CLEAN
+        if left:
+            again = "their sources will send them again" if status == CLEAN else "some of them cannot be sent again"
+            log.warning("stopped while %d events were not delivered; %s", left, again)
+        return status
+
+    def held(self) -> int:
+        """Events in memory that no source will say again."""
+        return sum(s.feed.flow.in_flight for s in self.topology.sources.values() if not s.input.repeatable)
+
+    async def _close(self) -> None:
+        self.state = "closing"
+        topology = self.topology
+        for task in list(topology.tasks):
+            task.cancel()
+        await self.dead_letters.close()
+        for outlet in [*topology.outlets.values(), *topology.leaving]:
+            await outlet.stack.stop()
+        await asyncio.sleep(0)  # what was waiting hears of it before its source closes
+        for source in topology.sources.values():
+            await source.close()
+        for component in [
+            *(step.filter for _, step in topology.steps.values()),
+            *(outlet.output for outlet in [*topology.outlets.values(), *topology.leaving]),
+        ]:
+            try:
+                await component.close()
+            except Exception as error:
+                log.error("%s: close failed: %s", component.scope.name, error, exc_info=error)
+        self.state = "closed"
+
+    async def _idle(self) -> None:
+        """Now and then outputs may close what they have not used for long."""
+        while True:
+            await self.clock.sleep(5)
+            for outlet in self.topology.outlets.values():
+                try:
+                    await outlet.output.idle()
+                except Exception as error:
+                    outlet.flow.bug(error)
+
+    # reload
+    async def _reloads(self) -> None:
+        while True:
+            await self._hangup.wait()
+            self._hangup.clear()
+            await self.reload()
+
+    async def reload(self) -> bool:
+        """Read the configuration again; a bad one changes nothing and is reported."""
+        if self.load is None:
+            return False
+        try:
+            config = await asyncio.to_thread(self.load)
+            refuse(self.config, config)
+            await apply(self.topology, config)
+        except (ConfigError, OpenError) as error:
+            self.reloads["failed"] += 1
+            self.last_reload = {"outcome": "failed", "time": self.clock.now(), "reason": str(error)}
+            log.error("reload refused, everything goes on as it was:\n%s", error)
+            return False
+        except Exception as error:
+            self.reloads["failed"] += 1
+            self.last_reload = {
+                "outcome": "failed",
+                "time": self.clock.now(),
+                "reason": f"{type(error).__name__}: {error}",
+            }
+            log.error("reload failed unexpectedly: %s", error, exc_info=error)
+            return False
+        self.config = config
+        self.budget.limit = config.settings.memory_limit
+        self.reloads["ok"] += 1
+        self.last_reload = {"outcome": "ok", "time": self.clock.now(), "reason": ""}
+        log.info("reloaded")
+        return True
+
+    # the data folder
+    def lock(self) -> None:
+        """The data folder belongs to one process; said twice by the same one it is still its."""
+        if self._lock is not None:
+            return
+        folder = Path(self.config.data_dir)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise Locked(f"data_dir {folder} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            with suppress(OSError):
+                holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            os.close(handle)
+            raise Locked(f"data_dir {folder} is in use by process {holder or 'unknown'}") from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._lock = handle
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

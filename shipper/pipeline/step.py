@@ -1,0 +1,117 @@
+"""One filter in a chain: for whom it works, and what becomes of events it cannot treat."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from shipper.batch import Attrs, Batch, Event, merged
+from shipper.component import Filter
+from shipper.pipeline.observe import PipelineFlow, log, once_in
+
+ERROR = "shipper_error"
+
+
+class Step:
+    """A filter as the chain runs it. `dead` collects what goes to the dead letters."""
+
+    def __init__(self, name: str, component: Filter, flow: PipelineFlow) -> None:
+        self.name = name
+        self.filter = component
+        self.flow = flow
+        # keep and drop decide by their own condition; all others see only the events that meet it
+        self.when = None if getattr(component, "decides", False) else component.when
+        self._may_trace = once_in(30)
+
+    def __call__(self, batch: Batch, dead: list[tuple[str, Event, str]]) -> Batch:
+        if self.when is None:
+            return self._counted(batch, dead)
+        verdict = self.when.select(batch)
+        if verdict is True:
+            return self._counted(batch, dead)
+        if verdict is False:
+            return batch
+        return self._by_runs(batch, verdict, dead)
+
+    def _by_runs(self, batch: Batch, verdicts: list[bool], dead: list[tuple[str, Event, str]]) -> Batch:
+        """Runs of equal verdict, so that order is kept."""
+        parts: list[Batch] = []
+        events, begin = batch.events, 0
+        for verdict, run in groupby(verdicts):
+            end = begin + sum(1 for _ in run)
+            part = batch.with_events(events[begin:end])
+            parts.append(self._counted(part, dead) if verdict else part)
+            begin = end
+        return joined(batch, parts)
+
+    def _counted(self, batch: Batch, dead: list[tuple[str, Event, str]]) -> Batch:
+        before = len(batch)
+        flow = self.flow
+        flow.filtered[self.name] += before
+        result = self._apply(batch)
+        after = len(result)
+        if after < before:
+            flow.drops[self.name, "filtered"] += before - after
+        elif after > before:
+            flow.made += after - before
+        if faults := self.filter.faults():
+            result = self._settle(result, faults, dead)
+        return result
+
+    def _apply(self, batch: Batch) -> Batch:
+        try:
+            return self.filter.apply(batch)
+        except Exception as error:
+            self._trace(error)
+        self.filter.faults()  # said about events that are now looked at again, one by one
+        faults: list[tuple[Event, str]] = []
+        parts: list[Batch] = []
+        for event in batch.events:
+            part = batch.with_events([event])
+            try:
+                parts.append(self.filter.apply(part))
+                faults += self.filter.faults() or ()
+            except Exception as error:
+                self.filter.faults()
+                faults.append((event, f"{type(error).__name__}: {error}"))
+                parts.append(batch.with_events([event]))
+        for event, reason in faults:
+            self.filter.fault(event, reason)
+        return joined(batch, parts)
+
+    def _trace(self, error: Exception) -> None:
+        if self._may_trace():
+            log.error("filter %s: unexpected %s: %s", self.name, type(error).__name__, error, exc_info=error)
+
+    def _settle(self, batch: Batch, faults: list[tuple[Event, str]], dead: list[tuple[str, Event, str]]) -> Batch:
+        self.flow.errors[self.name] += len(faults)
+        if self.filter.on_error == "pass":
+            for event, reason in faults:
+                earlier = event.get(ERROR)
+                event[ERROR] = f"{earlier}; {self.name}: {reason}" if earlier else f"{self.name}: {reason}"
+            return batch
+        gone = {id(event) for event, _ in faults}
+        kept = [event for event in batch.events if id(event) not in gone]
+        if self.filter.on_error == "drop":
+            self.flow.drops[self.name, "error"] += len(batch) - len(kept)
+        else:
+            dead += [(self.name, merged(event, batch.attrs), reason) for event, reason in faults]
+        return batch.with_events(kept)
+
+
+def joined(batch: Batch, parts: list[Batch]) -> Batch:
+    """Parts of one batch as one again; attributes that differ between them go into their events first."""
+    if not parts:
+        return batch.with_events([])
+    attrs = parts[0].attrs
+    if any(part.attrs is not attrs and part.attrs != attrs for part in parts):
+        common = {
+            key: value
+            for key, value in attrs.items()
+            if all(key in part.attrs and part.attrs[key] == value for part in parts)
+        }
+        for part in parts:
+            own: Attrs = {key: value for key, value in part.attrs.items() if key not in common}
+            if own:
+                part.events = [merged(event, own) for event in part.events]
+        attrs = common
+    return Batch([event for part in parts for event in part.events], attrs=attrs, size=batch.size)

@@ -1,0 +1,177 @@
+"""A configuration as running parts: sources, pipelines, stacks, and what connects them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shipper.clock import Clock
+from shipper.component import Filter, Input, Output, Scope
+from shipper.config.model import Config, Pipe, Spec
+from shipper.delivery.dead_letters import DeadLetters
+from shipper.delivery.stack import Stack
+from shipper.errors import ShipperError
+from shipper.pipeline.budget import Budget
+from shipper.pipeline.chain import Pipeline
+from shipper.pipeline.feed import Feed
+from shipper.pipeline.fork import Branch, Fork
+from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow, log
+from shipper.pipeline.source import Source
+from shipper.pipeline.step import Step
+
+
+class OpenError(ShipperError):
+    """A component cannot be opened; the text says which, where it is configured, and why."""
+
+
+@dataclass
+class Outlet:
+    """An output and its stack."""
+
+    spec: Spec
+    output: Output
+    stack: Stack
+
+    @property
+    def flow(self) -> OutputFlow:
+        return self.stack.flow
+
+
+class Topology:
+    """All running parts by name. `pipelines` and `steps` are exchanged at a reload, the rest where it changed."""
+
+    def __init__(self, config: Config, clock: Clock, budget: Budget, dead_letters: DeadLetters, once: bool) -> None:
+        self.config = config
+        self.clock = clock
+        self.budget = budget
+        self.dead_letters = dead_letters
+        self.once = once
+        self.outlets: dict[str, Outlet] = {}
+        self.leaving: list[Outlet] = []
+        """Outputs that a reload took out, until they have delivered what they hold."""
+        self.sources: dict[str, Source] = {}
+        self.pipelines: dict[str, Pipeline] = {}
+        self.steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # making
+    def scope(self, kind: str, name: str) -> Scope:
+        folder = Path(self.config.data_dir) / "state" / f"{kind}-{name}"
+        return Scope(name, folder, self.clock, float(self.config.settings.checkpoint_interval))
+
+    async def open_output(self, spec: Spec, flow: OutputFlow | None = None) -> Outlet:
+        output: Output = spec.make()
+        output.scope = self.scope("output", spec.name)
+        await opened(output, spec)
+        flow = flow or OutputFlow(spec.name)
+        return Outlet(spec, output, Stack(output, spec.delivery, self.dead_letters, self.budget, self.clock, flow))
+
+    def make_source(self, spec: Spec, flow: InputFlow | None = None) -> Source:
+        component: Input = spec.make()
+        component.scope = self.scope("input", spec.name)
+        component._once = self.once
+        # a third of the memory for all windows together leaves room for what pieces weigh more than lines
+        bound = max(self.budget.limit // (3 * max(len(self.config.inputs), 1)), 256 * 1024)
+        return Source(spec, component, Feed(flow or InputFlow(spec.name), self.budget, bound), self.clock)
+
+    async def make_pipelines(
+        self, config: Config, outlets: dict[str, Outlet]
+    ) -> tuple[dict[str, Pipeline], dict[tuple[str, str], tuple[Spec, Step]]]:
+        """Pipelines for a configuration; filters that did not change keep their state."""
+        steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
+        pipelines: dict[str, Pipeline] = {}
+        for pipe in config.pipelines.values():
+            known = self.pipelines.get(pipe.name)
+            flow = known.flow if known else PipelineFlow(pipe.name)
+            chain = [await self._step(config, pipe, index, flow, steps) for index in range(len(pipe.filters))]
+            branches = [Branch(outlets[route.output].stack, route.when) for route in pipe.outputs]
+            pipelines[pipe.name] = Pipeline(chain, Fork(branches, flow), self.dead_letters, flow)
+        return pipelines, steps
+
+    async def _step(
+        self,
+        config: Config,
+        pipe: Pipe,
+        index: int,
+        flow: PipelineFlow,
+        steps: dict[tuple[str, str], tuple[Spec, Step]],
+    ) -> Step:
+        name = pipe.filters[index]
+        spec = config.filters[name]
+        again = pipe.filters[:index].count(name)  # a filter may stand in a pipeline twice, each with its own state
+        key = (pipe.name, f"{name}#{again}" if again else name)
+        old = self.steps.get(key)
+        if old and spec.same(old[0]):
+            steps[key] = old
+            return old[1]
+        component: Filter = spec.make()
+        component.scope = self.scope("filter", name)
+        await opened(component, spec)
+        step = Step(name, component, flow)
+        steps[key] = (spec, step)
+        return step
+
+    def connect(self) -> None:
+        """Behind each input's handle, the pipelines that take it; exchanged between two batches."""
+        for name, source in self.sources.items():
+            taking = [pipe.name for pipe in self.config.pipelines.values() if name in pipe.inputs]
+            source.feed.pipelines = [self.pipelines[pipe] for pipe in taking]
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work that a reload leaves behind; ended with the process at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self.tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                log.error("after a reload: %s: %s", type(error).__name__, error, exc_info=error)
+
+        task.add_done_callback(done)
+
+    # whole
+    async def open(self) -> None:
+        """Outputs first, then filters, then inputs; raise OpenError with the first that fails."""
+        used = {name for pipe in self.config.pipelines.values() for name in pipe.inputs}
+        routed = {route.output for pipe in self.config.pipelines.values() for route in pipe.outputs}
+        for spec in self.config.outputs.values():
+            if spec.name in routed:
+                self.outlets[spec.name] = await self.open_output(spec)
+        self.pipelines, self.steps = await self.make_pipelines(self.config, self.outlets)
+        for spec in self.config.inputs.values():
+            if spec.name in used:
+                source = self.make_source(spec)
+                await opened(source.input, spec)
+                source.feed.flow.state = "open"
+                self.sources[spec.name] = source
+        self.connect()
+
+    @property
+    def in_flight(self) -> int:
+        """Events that came in and are not safe yet."""
+        return sum(source.feed.flow.in_flight for source in self.sources.values())
+
+    def flush(self) -> None:
+        for outlet in [*self.outlets.values(), *self.leaving]:
+            outlet.stack.flush()
+
+    def scopes(self) -> list[tuple[str, Scope]]:
+        """Every component's scope, for its own counters."""
+        found = [(f"input {name}", source.input.scope) for name, source in self.sources.items()]
+        found += [(f"filter {name}", step.filter.scope) for (_, name), (_, step) in self.steps.items()]
+        return found + [(f"output {name}", outlet.output.scope) for name, outlet in self.outlets.items()]
+
+
+async def opened(component: Input | Filter | Output, spec: Spec) -> None:
+    """Open a component, or say which one cannot be opened and why."""
+    try:
+        await component.open()
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        name = getattr(error, "filename", None)
+        detail = f"{reason}: {name}" if name and str(name) not in reason else reason
+        where = f"{spec.where}: {spec.kind}s.{spec.name}"
+        raise OpenError(f"{where}: cannot be opened: {detail or type(error).__name__}") from error

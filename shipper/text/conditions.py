@@ -1,0 +1,68 @@
+"""Conditions: `status >= 500 and "checkout" in path`, decided for one event or for a whole batch."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from shipper.batch import NO_ATTRS, Attrs, Batch, Event
+from shipper.text.compiler import Compiler, Many, One
+from shipper.text.paths import FieldPath
+
+
+class Condition:
+    """A Python expression over the fields of an event; the event's own fields win over the batch's attributes.
+
+    Fields are names, `labels.app`, `labels["a b"]`, `items[0]` or `field("@timestamp")`. There are `and or not`,
+    comparisons (also `0 < a < 9`), `in`, `is None`, lists of constants, `+ - * / // %` on numbers, `x if c else y`,
+    and the functions len lower upper startswith endswith contains matches exists int float str bool, which may
+    also be written as methods (`path.startswith("/api")`). A missing field is None; a comparison that makes no
+    sense is False (so is `"a" not in missing`), arithmetic that makes none is None; nothing raises. `matches`
+    searches a regular expression in the first 64 Ki characters. Raises ValueError that names what is not allowed,
+    and its column.
+    """
+
+    __slots__ = ("_many", "_one", "_paths", "fields", "text")
+
+    text: str
+    fields: frozenset[str]
+    """Names of the top-level fields it reads."""
+    _paths: tuple[FieldPath, ...]
+    _one: One
+    _many: Many
+
+    def __init__(self, text: str) -> None:
+        compiled = Compiler(text)
+        put = super().__setattr__
+        put("text", text)
+        put("fields", frozenset(path.first for path in compiled.paths))
+        put("_paths", tuple(compiled.paths))
+        put("_one", compiled.one)
+        put("_many", compiled.many)
+
+    def __call__(self, event: Event, attrs: Attrs = NO_ATTRS) -> bool:
+        return self._one(event, attrs)
+
+    def select(self, batch: Batch) -> bool | list[bool]:
+        """One answer for the whole batch when no event of it holds a field that is read, else one for each event."""
+        for path in self._paths:
+            if path.within(batch):
+                return self._many(batch.events, batch.attrs)
+        return self._one({}, batch.attrs)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a Condition does not change: {name}")
+
+    def __reduce__(self) -> Any:
+        return Condition, (self.text,)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Condition({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(("Condition", self.text))

@@ -1,0 +1,61 @@
+"""Regular expressions of users: compiled in one place, and made fit to run over a whole chunk of lines at once."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["LONGEST", "chunk_pattern", "compile_pattern"]
+
+LONGEST = 64 * 1024
+"""Characters of a line that a pattern is run on; `re` holds the interpreter while it runs."""
+
+_TOKEN = re.compile(r"\\(?:.|$)|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|.", re.DOTALL)
+_WITHIN_LINE = {r"\s": r"[^\S\n]", r"\D": r"[^\d\n]", r"\W": r"[^\w\n]"}
+# what can see over the end of a line without taking it, or means something else over a whole chunk
+_FAR = re.compile(r"\\[AZz]|\(\?(?:[=!]|<[=!]|[a-zA-Z-]+[:)])|\\n")
+
+
+def compile_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    """Python's `re`, and `(?<name>...)` as other tools write it. Raises ValueError with what is wrong and where."""
+    try:
+        return re.compile(_python_names(text), flags)
+    except re.error as error:
+        where = "" if error.pos is None else f" at column {error.pos + 1}"
+        raise ValueError(f"{error.msg}{where} of {text!r}") from error
+    except (OverflowError, RecursionError) as error:
+        raise ValueError(f"{error} in {text!r}") from error
+
+
+def _python_names(text: str) -> str:
+    """`(?<name>` as `(?P<name>`, but in classes and behind a backslash."""
+    if "(?<" not in text:
+        return text
+    tokens = _TOKEN.findall(text)
+    for at, char in enumerate(tokens):
+        if char == "<" and tokens[at - 2 : at] == ["(", "?"] and tokens[at + 1 : at + 2] not in (["="], ["!"]):
+            tokens[at] = "P<"
+    return "".join(tokens)
+
+
+def chunk_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
+    """The pattern for `findall` over many lines: a row for each line, in which a last group holds a line without a match.
+
+    A row for each line is what it gives only when no match reached into another line, so the caller counts. None for a
+    pattern that can look over the end of its line (lookarounds, flags of its own, `\\A`): that runs line by line.
+    """
+    if _FAR.search(pattern.pattern) or pattern.flags & ~(re.UNICODE | re.ASCII | re.IGNORECASE):
+        return None
+    tokens = []
+    for token in _TOKEN.findall(pattern.pattern):
+        if token[0] != "[" or len(token) == 1:
+            tokens.append(_WITHIN_LINE.get(token, token))
+        elif token[1] == "^":
+            tokens.append(rf"[^\n{token[2:]}" if token[2] != "]" else rf"[^\n\]{token[3:]}")
+        else:
+            tokens.append(rf"(?!\n){token}" if re.search(r"\\[sDW]", token) else token)
+    text = "".join(tokens)
+    anchored = text.startswith("^") and "|" not in text
+    try:
+        return re.compile(rf"^(?:{'' if anchored else '.*?'}(?:{text}).*|(.*))$", pattern.flags | re.MULTILINE)
+    except re.error:
+        return None

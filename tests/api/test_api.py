@@ -1,0 +1,150 @@
+"""The admin endpoint: what it answers, to whom, and what hostile requests get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shipper.api.app import Api, is_loopback, matches
+from shipper.api.server import Answer, Server
+from shipper.config.load import load
+from shipper.config.model import ApiOptions
+from shipper.options import Secret
+from shipper.pipeline.runner import Runner
+
+CONFIG = """
+data_dir: ./data
+inputs: {in: {type: stdin}}
+outputs: {out: {type: blackhole}}
+"""
+
+
+@asynccontextmanager
+async def api(folder: Path, **options: object) -> AsyncIterator[Api]:
+    (folder / "shipper.yaml").write_text(CONFIG)
+    runner = Runner(load([folder / "shipper.yaml"]))
+    subject = Api(ApiOptions(**{"listen": "127.0.0.1:0", **options}), runner, folder / "data")  # type: ignore[arg-type]
+    await subject.start()
+    try:
+        yield subject
+    finally:
+        await subject.stop()
+
+
+async def ask(port: int, request: bytes) -> tuple[int, str]:
+    """Status and body of the answer to raw bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        async with asyncio.timeout(5):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+            body = await reader.readexactly(length)
+        return int(head.split()[1]), body.decode()
+    finally:
+        writer.close()
+
+
+def get(path: str, *headers: str, host: str = "localhost") -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]).encode()
+
+
+async def test_answers_health_metrics_and_status(tmp_path: Path) -> None:
+    """The address is in data_dir/api; a process that starts is alive and not ready."""
+    async with api(tmp_path) as subject:
+        port = subject.server.port
+        assert (tmp_path / "data/api").read_text().strip() == f"http://127.0.0.1:{port}"
+        assert await ask(port, get("/livez")) == (200, "ok\n")
+        assert await ask(port, get("/readyz")) == (503, "starting\n")
+        status, body = await ask(port, get("/status"))
+        assert (status, json.loads(body)["state"]) == (200, "starting")
+        status, body = await ask(port, get("/metrics?x=1"))
+        assert status == 200
+        assert "# TYPE shipper_loop_stall_seconds histogram" in body
+        assert (await ask(port, get("/nothing")))[0] == 404
+    assert not (tmp_path / "data/api").exists()
+
+
+async def test_status_needs_the_token_when_there_is_one(tmp_path: Path) -> None:
+    """Health and metrics go without it; a wrong one, a prefix, another case are refused."""
+    async with api(tmp_path, token=Secret("s3cret")) as subject:
+        port = subject.server.port
+        assert (await ask(port, get("/livez")))[0] == 200
+        assert (await ask(port, get("/metrics")))[0] == 200
+        for header in (
+            "",
+            "Authorization: Bearer s3cre",
+            "Authorization: Bearer S3CRET",
+            "Authorization: Basic s3cret",
+        ):
+            assert (await ask(port, get("/status", *filter(None, [header]))))[0] == 401
+        assert (await ask(port, get("/status", "Authorization: Bearer s3cret")))[0] == 200
+
+
+async def test_beyond_loopback_status_is_closed_without_a_token(tmp_path: Path) -> None:
+    """Only what probes and Prometheus need is open there."""
+    async with api(tmp_path) as subject:
+        subject.host = "0.0.0.0"
+        port = subject.server.port
+        assert (await ask(port, get("/status", host="10.0.0.1")))[0] == 403
+        assert (await ask(port, get("/metrics", host="10.0.0.1")))[0] == 200
+
+
+async def test_a_foreign_host_header_is_refused(tmp_path: Path) -> None:
+    """No web page reaches it by a name of its own (DNS rebinding)."""
+    async with api(tmp_path) as subject:
+        for host in ("evil.example", "127.0.0.1.evil.example", "", "localhost.evil"):
+            assert (await ask(subject.server.port, get("/status", host=host)))[0] == 403
+        for host in ("localhost:1", "127.0.0.1", "[::1]:80"):
+            assert (await ask(subject.server.port, get("/livez", host=host)))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"POST /status HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nBad Header : x\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+    ],
+)
+async def test_bad_requests_have_an_answer(tmp_path: Path, request_bytes: bytes, status: int) -> None:
+    """Whatever comes is answered or closed, and the next request is fine."""
+    async with api(tmp_path) as subject:
+        assert (await ask(subject.server.port, request_bytes))[0] == status
+        assert (await ask(subject.server.port, get("/livez")))[0] == 200
+
+
+async def test_a_connection_is_kept_for_the_next_request() -> None:
+    """HTTP/1.1 connections stay open until one side says otherwise."""
+    server = Server("127.0.0.1", 0, lambda request: Answer(200, request.path))
+    await server.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for path in ("/a", "/b"):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(2) == path.encode()
+        writer.close()
+    finally:
+        await server.stop()
+
+
+def test_what_counts_as_loopback() -> None:
+    """Names that only look like it do not."""
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
+    assert [is_loopback(host) for host in ("0.0.0.0", "10.0.0.1", "localhost.evil", "", "::")] == [False] * 5
+
+
+def test_an_empty_token_lets_nobody_in() -> None:
+    """A token that came out empty is not a password that everybody knows."""
+    assert not matches("Bearer ", "")
+    assert matches("bearer x", "x")

@@ -1,0 +1,106 @@
+"""Positions survive whatever happens to their files."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from shipper.component import Scope
+from shipper.files.checkpoints import FORGET, Entry, Positions, Slots
+from shipper.files.identity import Digest
+
+
+def entry(offset: int) -> Entry:
+    return Entry("/var/log/\udcff.log", (1, 2), 3, offset, Digest(4, "ab"), Digest(5, "cd"))
+
+
+def written(folder: Path) -> Slots:
+    """Two slots: the older says 1, the newer says 2."""
+    slots = Slots(folder)
+    slots.write([entry(1).dump()], 10.0)
+    slots.write([entry(2).dump()], 20.0)
+    return slots
+
+
+def loaded(folder: Path) -> int | None:
+    found = Slots(folder).load()
+    return found["files"][0].offset if found else None
+
+
+def test_what_was_saved_last_is_read(tmp_path: Path) -> None:
+    """Everything that an entry says comes back, whatever bytes its name has."""
+    written(tmp_path)
+    found = Slots(tmp_path).load()
+    assert found is not None
+    assert found["files"][0].dump() == entry(2).dump()
+    assert found["files"][0].path == "/var/log/\udcff.log"
+
+
+def test_a_slot_torn_at_any_byte_gives_way_to_the_other(tmp_path: Path) -> None:
+    """However much of the newer slot is left, the older one is read, and the damaged one is set aside."""
+    slots = written(tmp_path)
+    newest = tmp_path / Slots.NAMES[slots.sequence % 2]
+    whole = newest.read_bytes()
+    for length in range(len(whole)):
+        newest.write_bytes(whole[:length])
+        assert loaded(tmp_path) == 1
+        assert newest.with_suffix(".damaged").read_bytes() == whole[:length]
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    """No bit of a slot can change without the other slot being taken."""
+    slots = written(tmp_path)
+    newest = tmp_path / Slots.NAMES[slots.sequence % 2]
+    whole = newest.read_bytes()
+    chance = random.Random(7)
+    for _ in range(200):
+        broken = bytearray(whole)
+        broken[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        newest.write_bytes(broken)
+        assert loaded(tmp_path) == 1
+
+
+@pytest.mark.parametrize("junk", [b"", b"garbage", b"00000000 {}\n", b"\0" * 100])
+async def test_without_a_whole_slot_it_starts_over_and_says_so(tmp_path: Path, junk: bytes) -> None:
+    """Two bad slots are no reason not to start: nothing is known, a warning and a counter say why."""
+    (tmp_path / "positions").mkdir()
+    for name in Slots.NAMES:
+        (tmp_path / "positions" / name).write_bytes(junk)
+    scope = Scope("files", tmp_path)
+    positions = Positions(scope)
+    await positions.load()
+    assert not positions.entries
+    assert positions.saved == 0
+    assert scope.counters["damaged_positions", ()] == 2
+
+
+async def test_a_disk_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """While positions cannot be saved nothing is raised and it is counted; afterwards they are saved."""
+    scope = Scope("files", tmp_path, checkpoint_interval=0.01)
+    blocked = tmp_path / "positions"
+    blocked.write_text("a file where the folder should be")
+    positions = Positions(scope)
+    positions.add(entry(7))
+    async with asyncio.timeout(10):
+        while not scope.counters["failed_checkpoints", ()]:
+            await asyncio.sleep(0.005)
+        blocked.unlink()
+        while loaded(blocked) != 7:
+            await asyncio.sleep(0.005)
+    await positions.close()
+
+
+async def test_what_is_gone_for_a_day_is_forgotten(tmp_path: Path) -> None:
+    """A file that is gone is remembered for a day and no longer; one that is there for ever."""
+    scope = Scope("files", tmp_path)
+    positions = Positions(scope)
+    now = scope.clock.time()
+    for index, gone in enumerate((0.0, now - FORGET + 60, now - FORGET - 60)):
+        positions.add(Entry(f"/{index}", (1, index), gone=gone))
+    await positions.close()
+    found = Slots(tmp_path / "positions").load()
+    assert found is not None
+    assert [each.path for each in found["files"]] == ["/0", "/1"]

@@ -1,0 +1,142 @@
+"""Lines that belong together become one event."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipper.files.multiline import Auto, Continuation, Go, Java, Joiner, Joining, Node, Patterned, Python, Ruby, Start
+from shipper.options import Size
+
+TRACES = {
+    "python": """Traceback (most recent call last):
+  File "a.py", line 3, in <module>
+    main(1 / 0)
+         ~~^~~
+ZeroDivisionError: division by zero
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "a.py", line 5, in <module>
+    raise ValueError("no")
+ValueError: no""",
+    "java": """Exception in thread "main" java.lang.RuntimeException: it broke
+\tat com.example.Main.run(Main.java:12)
+\tat com.example.Main.main(Main.java:3)
+Caused by: java.io.IOException: disk
+\tat com.example.Disk.read(Disk.java:7)
+\t... 2 more""",
+    "node": """TypeError: Cannot read properties of undefined (reading 'x')
+    at Object.<anonymous> (/srv/app.js:1:7)
+    at Module._compile (node:internal/modules/cjs/loader:1105:14)""",
+    "go": """panic: runtime error: index out of range [5] with length 3
+
+goroutine 1 [running]:
+main.main()
+\t/tmp/x.go:8 +0x1d
+created by main.start
+\t/tmp/x.go:3 +0x2a""",
+    "ruby": """NoMethodError (undefined method `x' for nil:NilClass):
+  app/controllers/a.rb:3:in `index'
+  app/controllers/b.rb:9:in `call'""",
+}
+KINDS: dict[str, type[Joining]] = {"python": Python, "java": Java, "node": Node, "go": Go, "ruby": Ruby}
+
+
+def joined(options: Joining, text: str, bounds: list[int] | None = None) -> list[str]:
+    """The messages of a text whose lines are fed in as many chunks as there are bounds."""
+    joiner, messages = Joiner(options), []
+    lines = text.split("\n")
+    edges = sorted({0, len(lines), *(bounds or ())})
+    for begin, end in pairwise(edges):
+        messages += joiner.feed("\n".join(lines[begin:end]))
+    last = joiner.flush()
+    return messages if last is None else [*messages, last]
+
+
+@pytest.mark.parametrize("options", [Auto, None])
+@pytest.mark.parametrize("language", TRACES)
+def test_a_stack_trace_is_one_event(language: str, options: type[Joining] | None) -> None:
+    """A trace is one event with its newlines, its neighbours are events of their own, wherever chunks end."""
+    text = f"before\n{TRACES[language]}\nINFO after\n{TRACES[language]}\nINFO end"
+    expected = ["before", TRACES[language], "INFO after", TRACES[language], "INFO end"]
+    for at in range(text.count("\n") + 2):
+        assert joined((options or KINDS[language])(), text, [at]) == expected
+
+
+def test_a_start_pattern_begins_events() -> None:
+    """Each event begins at a line in which the pattern is found; lines before the first are not lost."""
+    start = Start(pattern=re.compile(r"^\d{4}-"))
+    assert joined(start, "orphan\n2026-01 a\n  b\n\n2026-02 c") == ["orphan", "2026-01 a\n  b\n", "2026-02 c"]
+
+
+def test_a_continuation_pattern_joins_lines() -> None:
+    """Lines in which the pattern is found belong to the one before; negated, those in which it is not."""
+    text = "a\n b\n c\nd\ne\n f"
+    assert joined(Continuation(pattern=re.compile(r"^\s")), text) == ["a\n b\n c", "d", "e\n f"]
+    assert joined(Continuation(pattern=re.compile(r"^\S"), negate=True), text) == ["a\n b\n c", "d", "e\n f"]
+
+
+PATTERNS = [
+    r"^\s+",
+    r"^a",
+    r"^(?!\s)",
+    r"b",
+    r"^[^a]",
+    r"^a\s",
+    r"^a$",
+    r"^$",
+    r"(?i)^A",
+    r"\Aa",
+    r"^(a|b)",
+    r"^.*b$",
+    r"a|^b",
+]
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", " ", "a ", "", "ab", "\t"]), min_size=1, max_size=12),
+    st.sampled_from(PATTERNS),
+    st.booleans(),
+)
+def test_a_whole_text_is_searched_as_its_lines_are(lines: list[str], pattern: str, starts: bool) -> None:
+    """Searching the chunk at once finds what searching line by line finds."""
+    compiled = re.compile(pattern)
+    text, at, expected = "\n".join(lines), 0, []
+    for line in lines:
+        if (compiled.search(line) is not None) is starts:
+            expected.append(at)
+        at += len(line) + 1
+    assert Patterned(compiled, starts).begins(text) == expected
+
+
+@given(
+    st.lists(st.sampled_from(["S1", " x", "yy", ""]), min_size=1, max_size=20),
+    st.lists(st.integers(0, 20), max_size=5),
+    st.sampled_from(
+        [Start(pattern=re.compile("^S"), max_lines=3), Start(pattern=re.compile("^S"), max_bytes=Size(6)), Auto()]
+    ),
+)
+def test_no_line_is_lost_and_chunks_make_no_difference(lines: list[str], bounds: list[int], options: Any) -> None:
+    """The messages put together are the text, and are the same wherever chunks end."""
+    text = "\n".join(lines)
+    found = joined(options, text, [bound for bound in bounds if bound <= len(lines)])
+    assert "\n".join(found) == text
+    assert found == joined(options, text)
+    assert all(message.count("\n") < options.max_lines for message in found)
+    assert all(len(message) <= options.max_bytes or "\n" not in message for message in found)
+
+
+def test_what_is_too_much_for_an_event_is_counted() -> None:
+    """An event over the limits goes on as another one, and each time is reported."""
+    reports: list[None] = []
+    joiner = Joiner(Start(pattern=re.compile("^S"), max_lines=2), lambda: reports.append(None))
+    assert joiner.feed("S\na\nb\nc\nd") == ["S\na", "b\nc"]
+    assert joiner.flush() == "d"
+    assert len(reports) == 2

@@ -1,0 +1,199 @@
+"""A whole process in one test: started, fed, stopped, reloaded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipper.api.metrics import page
+from shipper.api.status import Status, not_ready
+from shipper.config.load import load
+from shipper.config.model import Config
+from shipper.pipeline.runner import Locked, Runner
+from shipper.pipeline.topology import OpenError
+
+PLUGINS = Path(__file__).parent / "plugins"
+BASE = """
+data_dir: ./data
+shutdown_grace: 300ms
+plugins: [{plugins}]
+inputs:
+  in: {{type: lines, count: {count}, forever: {forever}{more}}}
+filters:
+  mark: {{type: set, fields: {{mark: true}}}}
+outputs:
+  out: {{type: memory{output}}}
+"""
+
+
+class World:
+    """A folder with a configuration, and what its run left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "shipper.yaml"
+        self.runner: Runner | None = None
+
+    def write(self, text: str = BASE, **values: Any) -> Path:
+        given = {"plugins": PLUGINS, "count": 10, "forever": "false", "more": "", "output": "", **values}
+        self.file.write_text(text.format(**given))
+        return self.file
+
+    def config(self) -> Config:
+        return load([self.file])
+
+    def start(self) -> Runner:
+        config = self.config()
+        self.lines, self.memory = config.inputs["in"].cls, config.outputs["out"].cls
+        self.lines.committed = 0  # type: ignore[attr-defined]
+        for kept in (self.memory.kept, self.memory.tries):  # type: ignore[attr-defined]
+            kept.clear()
+        self.runner = Runner(config, reload=self.config)
+        return self.runner
+
+    def kept(self, name: str = "out") -> list[dict[str, Any]]:
+        kept: list[dict[str, Any]] = self.memory.kept[name]  # type: ignore[attr-defined]
+        return kept
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def until(what: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+async def test_ends_by_itself_when_everything_is_delivered(world: World) -> None:
+    """Inputs that end, end the process, with 0 and with everything delivered."""
+    world.write()
+    runner = world.start()
+    assert await runner.run() == 0
+    assert [event["n"] for event in world.kept()] == list(range(10))
+    assert all(event["file"] == "lines" and event["mark"] is True for event in world.kept())
+    assert world.lines.committed == 10  # type: ignore[attr-defined]
+
+
+async def test_an_input_that_fails_goes_on_where_it_was(world: World) -> None:
+    """What it raised is seen, and no line is lost or doubled."""
+    world.write(more=", fail_at: 5")
+    runner = world.start()
+    runner.clock.sleep = lambda seconds: asyncio.sleep(0)  # type: ignore[method-assign, assignment]
+    assert await runner.run() == 0
+    assert [event["n"] for event in world.kept()] == list(range(10))
+    assert "disk went away" in runner.topology.sources["in"].feed.flow.last_error
+
+
+async def test_a_stop_while_the_output_is_down_keeps_the_position(world: World) -> None:
+    """After the grace the process ends with 0: the source says again what was not delivered."""
+    world.write(forever="true", output=", broken_until: 1000000")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.topology.in_flight == 10)
+    assert not_ready(runner) == []
+    runner.stop()
+    assert await asyncio.wait_for(running, 5) == 0
+    assert world.lines.committed == 0  # type: ignore[attr-defined]
+    flow = runner.topology.pipelines["main"].flow
+    assert (flow.returned, flow.unaccounted) == (10, 0)
+
+
+async def test_the_sums_add_up_and_the_page_says_so(world: World) -> None:
+    """Metrics and status can be read at any time, with no event unaccounted for."""
+    world.write(forever="true")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: len(world.kept()) == 10 and runner.topology.in_flight == 0)
+    text = page(runner)
+    assert 'shipper_input_events_total{input="in"} 10' in text
+    assert 'shipper_output_events_total{output="out"} 10' in text
+    assert 'shipper_unaccounted_events{pipeline="main"} 0' in text
+    assert 'shipper_unaccounted_events{output="out"} 0' in text
+    status = Status(runner)()
+    assert status["outputs"]["out"]["delivered"] == 10
+    assert status["ready"]["ok"]
+    runner.stop()
+    assert await running == 0
+
+
+async def test_one_process_per_data_folder(world: World) -> None:
+    """A second one says who holds it."""
+    world.write(forever="true")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await runner.opened.wait()
+    with pytest.raises(Locked, match="in use by process"):
+        await Runner(world.config()).run()
+    runner.stop()
+    await running
+
+
+async def test_what_cannot_be_opened_is_named(world: World) -> None:
+    """The error says which component, where it is written, and why."""
+    world.write(output=", cannot_open: true")
+    with pytest.raises(
+        OpenError, match=r"shipper.yaml:\d+: outputs.out: cannot be opened: Permission denied: /somewhere"
+    ):
+        await world.start().run()
+
+
+async def test_reload_exchanges_what_changed(world: World) -> None:
+    """A new option of an output applies to what comes next, and nothing is lost or doubled on the way."""
+    world.write(forever="true")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: len(world.kept()) == 10)
+    world.write(forever="true", count=20, output=", label: new")
+    assert await runner.reload()
+    await until(lambda: len(world.kept()) == 20)
+    assert [event["n"] for event in world.kept()] == list(range(20))
+    assert [event.get("label") for event in world.kept()] == [None] * 10 + ["new"] * 10
+    assert runner.reloads == {"ok": 1}
+    runner.stop()
+    assert await running == 0
+
+
+async def test_a_bad_reload_changes_nothing(world: World) -> None:
+    """Mistakes, outputs that cannot be opened and what needs a restart leave everything as it was, and are seen."""
+    world.write(forever="true")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: len(world.kept()) == 10)
+    before = (runner.topology.outlets["out"], runner.topology.sources["in"], runner.topology.pipelines["main"])
+    for text, word in (
+        ("inputs: [", "valid YAML"),
+        (BASE.replace("type: memory", "type: memory, cannot_open: true"), "cannot be opened"),
+        (BASE.replace("./data", "./other"), "restart"),
+    ):
+        world.file.write_text(text if "{plugins}" not in text else "")
+        if "{plugins}" in text:
+            world.write(text, forever="true")
+        assert not await runner.reload()
+        assert word in runner.last_reload["reason"]
+    assert runner.reloads == {"failed": 3}
+    assert before == (runner.topology.outlets["out"], runner.topology.sources["in"], runner.topology.pipelines["main"])
+    runner.stop()
+    assert await running == 0
+
+
+async def test_an_output_that_leaves_delivers_what_it_holds(world: World) -> None:
+    """After a reload the old output drains beside the new one."""
+    world.write(forever="true", output=", broken_until: 3, delivery: {retry: {first: 50ms}}")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.topology.in_flight == 10)
+    kept = world.kept()
+    text = BASE.replace("  out: {{type: memory{output}}}", "  two: {{type: memory}}")
+    world.write(text, forever="true")
+    assert await runner.reload()
+    await until(lambda: len(kept) == 10 and not runner.topology.leaving)
+    assert list(runner.topology.outlets) == ["two"]
+    runner.stop()
+    assert await running == 0
