@@ -5,6 +5,7 @@ The class docstring is its page, its annotations are its options, its file's nam
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ class Scope:
         state: Path | None = None,
         clock: Clock | None = None,
         checkpoint_interval: float = 1.0,
+        quarantine: Path | None = None,
     ) -> None:
         self.name = name
         self.clock = clock or Clock()
@@ -38,6 +40,15 @@ class Scope:
         self.address: str | None = None
         """Where it listens, once it does: `tcp://127.0.0.1:5514`; with port 0 this is how it is found."""
         self._state = state
+        self._quarantine = quarantine
+
+    def set_aside(self, file: Path) -> Path:
+        """Move a damaged file of its state out of the way, into the quarantine; where it is now."""
+        folder = self._quarantine or file.parent / "quarantine"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stem = f"{self.name}.{file.parent.name}.{file.name}"
+        number = next(n for n in itertools.count(1) if not (folder / f"{stem}.{n}").exists())
+        return file.replace(folder / f"{stem}.{number}")
 
     @property
     def state(self) -> Path:
@@ -158,6 +169,9 @@ class Output(Component):
     kind: ClassVar[str] = "output"
     delivery: ClassVar[Delivery] = Delivery()
     """Its defaults for batching, retry and concurrency."""
+    late: ClassVar[frozenset[str]] = frozenset()
+    """Options that only `write` uses: when a reload changes no others, what is encoded already goes on with the new
+    ones. With any other change the old output delivers what it holds, beside the new one."""
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         """Pure CPU, no await; the batch may be shared and is not changed. One that cannot be encoded is Refused alone."""
@@ -210,6 +224,8 @@ class Codec(Component):
 
     kind: ClassVar[str] = "codec"
     content_type: ClassVar[str] = "application/octet-stream"
+    directions: ClassVar[tuple[str, ...]] = ("decode", "encode")
+    """What it can do; an input needs `decode`, an output `encode`."""
     framed: ClassVar[bool] = True
     """Whether the frames are lines, so that a chunk of whole lines can be decoded."""
 

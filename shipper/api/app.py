@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import os
 from pathlib import Path
 
 from shipper.api.metrics import page
 from shipper.api.server import Answer, Request, Server
 from shipper.api.status import Status, not_ready
-from shipper.config.model import ApiOptions
+from shipper.config.model import ApiOptions, Config
 from shipper.pipeline.observe import log
 from shipper.pipeline.runner import Runner
 
@@ -31,12 +32,21 @@ class Api:
     async def start(self) -> None:
         await self.server.start()
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.file.write_text(self.server.address + "\n")
+        self.file.unlink(missing_ok=True)
+        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self.server.address + "\n")
         log.info("metrics, health and status at %s", self.server.address)
+
+    def changed(self, config: Config) -> None:
+        """After a reload: the address stays, the token may be another."""
+        if config.settings.api is not None:
+            self.options = config.settings.api
 
     async def stop(self) -> None:
         await self.server.stop()
-        self.file.unlink(missing_ok=True)
+        # the folder is free by now: what stands there may be another process's address
+        if self.file.exists() and self.file.read_text() == self.server.address + "\n":
+            self.file.unlink(missing_ok=True)
 
     def handle(self, request: Request) -> Answer:
         if not self._host_is_ours(request):

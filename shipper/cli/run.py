@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from shipper.cli.common import complain, config_option, configuration, set_up_logging
+from shipper.cli.common import complain, config_option, configuration, printable, set_up_logging
 from shipper.cli.main import example
 from shipper.component import Input
 from shipper.config.load import load
@@ -34,20 +34,24 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     said twice they end at once; SIGHUP reads the configuration again.
     """
     config = configuration(paths)
-    settings = config.settings
-    set_up_logging("debug" if debug else settings.log.level, settings.log.format)
+    log_as(config, debug)
     if once:
         leave_out_listeners(config)
     try:
-        status = loop_runner(lambda: serve(config, paths, once))
+        status = loop_runner(lambda: serve(config, paths, once, debug))
     except (OpenError, Locked) as error:
         if debug:
             raise
-        click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+        click.echo(f"{click.style('error', fg='red')}: {printable(str(error))}", err=True)
         status = 1
     except KeyboardInterrupt:
         status = 1
     sys.exit(status)
+
+
+def log_as(config: Config, debug: bool) -> None:
+    options = config.settings.log
+    set_up_logging("debug" if debug else options.level, options.format)
 
 
 def loop_runner(work: Any) -> int:
@@ -74,12 +78,19 @@ def leave_out_listeners(config: Config) -> None:
         complain([Problem("--once reads what is there now, and all inputs only listen", str(config.files[0]))])
 
 
-async def serve(config: Config, paths: Sequence[Path], once: bool) -> int:
+async def serve(config: Config, paths: Sequence[Path], once: bool, debug: bool) -> int:
     """Everything that runs; the exit status."""
+    from shipper.cli.notify import notify, watchdog
+
+    def stop() -> None:
+        notify("STOPPING=1")
+        runner.stop()
+
     runner = Runner(config, once=once, reload=None if once else lambda: load(paths))
+    runner.on_reload.append(lambda config: log_as(config, debug))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, runner.stop)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, runner.hangup)
     api = None
     options = config.settings.api
@@ -87,12 +98,12 @@ async def serve(config: Config, paths: Sequence[Path], once: bool) -> int:
         from shipper.api.app import Api
 
         api = Api(options, runner, Path(config.data_dir))
+        runner.on_reload.append(api.changed)
         try:
             runner.lock()
             await api.start()
         except OSError as error:
             raise OpenError(f"api.listen {options.listen}: cannot be opened: {error.strerror or error}") from error
-    from shipper.cli.notify import notify, watchdog
 
     ready = loop.create_task(announce(runner, config, once))
     beat = loop.create_task(watchdog())

@@ -245,12 +245,20 @@ class Reader:
         except ValueError as error:
             return self.note(node, path, str(error))
         if isinstance(instance, Component):
-            complaints = [*instance.check()]
+            complaints = [*instance.check(), *self._directions(instance, values)]
             for name, message in complaints:
                 self.note(self.option_node(node, name), f"{path}.{name}" if name else path, message)
             if complaints:
                 return INVALID
         return instance
+
+    def _directions(self, owner: Component, values: dict[str, Any]) -> Iterable[tuple[str, str]]:
+        """An input's codec must read, an output's must write."""
+        needed = "encode" if owner.kind == "output" else "decode"
+        for name, value in values.items():
+            if isinstance(value, Codec) and needed not in value.directions:
+                verb = "writes" if needed == "encode" else "reads"
+                yield name, f"found a codec that only {value.directions[0]}s, expected one that {verb}"
 
     def arguments(self, node: Node, cls: type[Options], path: str, skip: tuple[str, ...] = ()) -> Any:
         known = option_fields(cls)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,15 @@ class Slots:
 
     NAMES = ("0", "1")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, set_aside: Callable[[Path], Path]) -> None:
         self.folder = folder
+        self.set_aside = set_aside
         self.sequence = 0
         self.damaged: list[str] = []
         """Why slots could not be read at the last `load`."""
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last and is whole. Damaged slots are set aside with `.damaged` behind their names."""
+        """What was saved last and is whole. Damaged slots are set aside."""
         self.damaged, found = [], []
         for name in self.NAMES:
             path = self.folder / name
@@ -93,8 +95,7 @@ class Slots:
             try:
                 found.append(self._parse(data))
             except (ValueError, KeyError, TypeError) as error:
-                self.damaged.append(f"{path}: {error}")
-                path.replace(path.with_suffix(".damaged"))
+                self.damaged.append(f"{path}: {error}; it is kept as {self.set_aside(path)}")
         if not found:
             return None
         newest = max(found, key=lambda saved: saved["sequence"])
@@ -138,7 +139,7 @@ class Positions:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._slots = Slots(scope.state / "positions")
+        self._slots = Slots(scope.state / "positions", scope.set_aside)
         self._timer: Timer | None = None
         self._saving: asyncio.Task[None] | None = None
         self._dirty = False

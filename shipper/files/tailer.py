@@ -112,6 +112,7 @@ class Tailer:
             elif scanner is None:
                 if not census.crowded:
                     return
+                await self.clock.sleep(SHORTEST)
                 await census.scan()
             else:
                 await self._sleep(None)
@@ -221,13 +222,13 @@ class Tailer:
     def _rest(self, file: Tailed, now: float) -> None:
         """When to look again; a quiet file is looked at by the scan alone."""
         following = self.following
+        file.pause = min(max(file.pause * 2, SHORTEST), following.poll_interval)
         if not following.follow:
             self.census.hot.pop(file, None)
             return
         if file.gone and file.flushed and file.committed:
             self.census.drop(file)
             return
-        file.pause = min(max(file.pause * 2, SHORTEST), following.poll_interval)
         waiting = file.gone or (file.moved and not file.flushed)
         deadline = file.assembler.deadline if file.assembler else None
         if file.pause >= following.poll_interval and not waiting and deadline is None:

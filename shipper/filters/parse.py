@@ -171,19 +171,21 @@ class Parse(Filter):
 
     def _finish(self, found: Found, events: list[Event]) -> None:
         """Types and times, where something was found; what does not fit stays as it is, and is named."""
-        holders = cast(list[Event], found) if self.target else events
+        kept = [(fields, event) for fields, event in zip(found, events, strict=True) if fields is not None]
+        read, events = [fields for fields, _ in kept], [event for _, event in kept]
+        holders = read if self.target else events
         problems: dict[int, str] = {}
         for path, name, convert in self._casts:
-            if not _columns(found, holders, path, path.first, partial(column, name)):
-                for at, value in _held(found, path):
+            if not _columns(read, holders, path, path.first, partial(column, name)):
+                for at, value in _held(read, path):
                     try:
                         path.set(holders[at], convert(value))
-                    except (ValueError, OverflowError):
+                    except (TypeError, ValueError, OverflowError):
                         problems[at] = f"{problems.get(at, 'parse')}: {path} is no {name}"
         if self._times and self.timestamp:
             path, times, now = self.timestamp.field, self._times, self.scope.clock.time()
-            if not _columns(found, events, path, "timestamp", lambda values: times.column(values, now)):
-                for at, value in _held(found, path):
+            if not _columns(read, events, path, "timestamp", lambda values: times.column(values, now)):
+                for at, value in _held(read, path):
                     try:
                         events[at]["timestamp"] = times.read(value, now)
                     except ValueError:
@@ -192,22 +194,23 @@ class Parse(Filter):
             self.fault(events[at], problem)
 
 
-def _held(found: Found, path: FieldPath) -> Iterator[tuple[int, Any]]:
+def _held(found: list[Event], path: FieldPath) -> Iterator[tuple[int, Any]]:
     """Where the field was found, and what is in it."""
     get = path.get
     for at, fields in enumerate(found):
-        if fields is not None and (value := get(fields)) is not None:
+        value = get(fields)
+        if value is not None:
             yield at, value
 
 
 def _columns(
-    found: Found, holders: list[Event], path: FieldPath, key: str, convert: Callable[[Iterable[Any]], list[Any]]
+    found: list[Event], holders: list[Event], path: FieldPath, key: str, convert: Callable[[Iterable[Any]], list[Any]]
 ) -> bool:
     """All values of a top-level field at once; False when one is missing or does not fit, and nothing was done."""
     if len(path.keys) > 1:
         return False
     try:
-        values = convert(map(itemgetter(path.first), cast(list[Event], found)))
+        values = convert(map(itemgetter(path.first), found))
     except (KeyError, TypeError, ValueError, OverflowError):
         return False
     for holder, value in zip(holders, values, strict=True):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import orjson
 from aiohttp import hdrs, web
@@ -51,6 +51,9 @@ class Http(Input):
     body took too long; 413 it is too large; 415 an encoding that is not known; 503 with `Retry-After` no room now, or
     not delivered: send it again. Errors are `{"error": "..."}`.
     """
+
+    listens: ClassVar[bool] = True
+    repeatable: ClassVar[bool] = True  # who got no 200 sends it again
 
     listen: Annotated[HostPort, Meta(description="Address and port; loopback unless told, port 0 is any.")] = HostPort(
         "127.0.0.1:8080"

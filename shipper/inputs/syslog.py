@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from shipper.batch import Batch, Event, Send
 from shipper.component import Input
@@ -34,6 +34,8 @@ class Syslog(Input):
     there is room for others; one that leaves a message unfinished for `idle_timeout` is closed, and what there is of
     the message is kept.
     """
+
+    listens: ClassVar[bool] = True
 
     listen: Annotated[
         Listen | list[Listen],

@@ -14,7 +14,7 @@ LARGEST = 16 * 1024 * 1024
 
 COUNT = re.compile(rb"\d{1,10} ")
 COUNTED = re.compile(rb"[1-9]\d{0,9} <\d{1,3}>")
-LATER_COUNTED = re.compile(rb"\n[1-9]\d{0,9} <\d{1,3}>")
+ODD = re.compile(rb"\n(?:\n|[1-9]\d{0,9} <\d{1,3}>)")  # three times as fast as `b"\n\n" in`
 BEGUN = re.compile(rb"\d{1,10}\Z")
 DIGITS = re.compile(rb"\d{1,20}( )?")
 RESYNC = re.compile(rb"[\n\0]|(?<!\d)[1-9]\d{0,9} <\d{1,3}>")
@@ -60,11 +60,11 @@ class Framer:
         if end < 0 or data[end + 1 : end + 2].isdigit():  # what follows may be a whole counted message
             return None
         chunk = bytes(self._buffer) + data[:end] if self._buffer else data[:end]
-        if not chunk or chunk[0] == 10 or chunk[-1] == 10 or b"\n\n" in chunk or b"\r" in chunk:
+        if not chunk or chunk[0] == 10 or chunk[-1] == 10 or b"\r" in chunk:
             return None
         if len(chunk) > self.limit and max(map(len, chunk.split(b"\n"))) > self.limit:
             return None
-        if COUNTED.match(chunk) or LATER_COUNTED.search(chunk) or (self._counting is None and _counts(chunk)):
+        if COUNTED.match(chunk) or ODD.search(chunk) or (self._counting is None and _counts(chunk)):
             return None
         self._counting = False
         self._buffer = bytearray(data[end + 1 :])
@@ -74,10 +74,29 @@ class Framer:
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that are complete now."""
         self._buffer += data
-        found: list[bytes] = []
+        found = self._run() if self._counting and not self._skip and not self._skipping and not self._scanned else []
         while (message := self._next()) is not None:
             if message:
                 found.append(message)
+        return found
+
+    def _run(self) -> list[bytes]:
+        """Counted messages one after another, as long as each is as usual; `_next` does the same in three times the time."""
+        buffer = bytes(self._buffer)
+        found: list[bytes] = []
+        at, end, limit = 0, len(buffer), self.limit
+        while True:
+            space = buffer.find(b" ", at, at + 11)
+            digits = buffer[at:space] if space > 0 else b""
+            if not digits.isdigit() or (length := int(digits)) > limit:
+                break
+            stop = space + 1 + length
+            if stop > end:
+                break
+            if message := buffer[space + 1 : stop].rstrip(TRAILER):
+                found.append(message)
+            at = stop
+        del self._buffer[:at]
         return found
 
     def finish(self) -> list[bytes]:

@@ -49,6 +49,9 @@ class Elasticsearch(Output):
     delivery: ClassVar[Delivery] = Delivery(
         batch=BatchPolicy(bytes=Size(5 << 20), events=5000, wait=Duration(1)), concurrency=2
     )
+    late: ClassVar[frozenset[str]] = frozenset(
+        {"endpoints", "pipeline", "headers", "compression", "auth", "tls", "proxy"}
+    )
 
     endpoints: Annotated[
         list[Url], Meta(min_length=1, description="Addresses of nodes or of a proxy, taken in turn; a path is kept.")

@@ -84,14 +84,16 @@ class File(Output):
     fsync: Annotated[bool, Meta(description="Acknowledge only what is on the disk.")] = True
 
     _handles: OrderedDict[str, Handle] = option(OrderedDict)
-    _unsettled: dict[tuple[str, bytes], asyncio.Task[None]] = option(dict)
+    _unsettled: dict[tuple[str, tuple[bytes, ...]], asyncio.Task[None]] = option(dict)
     _clean: dict[str, int] = option(dict)
     _closed: bool = False
+    _document: bool = False
     _disk: Disk = option(Disk)
     _shape: Shape = option(Shape)
 
     def __post_init__(self) -> None:
         self._where = Confined(self.path)
+        self._document = type(self.codec).document is not Codec.document
         self._shape = Shape(
             lines=self.compression.tag == "none" and self.codec.framed,
             whole=WHOLE.get(self.compression.tag),
@@ -148,17 +150,20 @@ class File(Output):
         key = pieces[0].key
         if problem := self._where.problem(key):
             raise Rejected(f"path: {problem}")
-        body = await pack(self.compression, self.codec.document([piece.body for piece in pieces]))
+        bodies: tuple[bytes, ...] = tuple([piece.body for piece in pieces])
+        if self._shape.whole is not None or self._document:
+            bodies = (await pack(self.compression, self.codec.document(bodies)),)
         # A thread cannot be cancelled: what was given up on goes on, and when it comes again it is waited for,
         # not written a second time.
-        job = self._unsettled.pop((key, body), None) or asyncio.ensure_future(self._append(key, body))
+        job = self._unsettled.pop((key, bodies), None) if self._unsettled else None  # hashing a megabyte is not free
+        job = job or asyncio.ensure_future(self._append(key, bodies))
         try:
             await asyncio.shield(job)
         except asyncio.CancelledError:
             job.add_done_callback(lambda done: done.cancelled() or done.exception())
             while len(self._unsettled) >= OPEN_FILES:
                 del self._unsettled[next(iter(self._unsettled))]
-            self._unsettled[key, body] = job
+            self._unsettled[key, bodies] = job
             raise
         except Forbidden as error:
             reason = f"{key}: {error.strerror}"
@@ -166,15 +171,15 @@ class File(Output):
         except OSError as error:
             raise Unavailable(f"{key}: {error.strerror}") from error
 
-    async def _append(self, key: str, body: bytes) -> None:
+    async def _append(self, key: str, bodies: Sequence[bytes]) -> None:
         handle = self._handles.setdefault(key, Handle())
         self._handles.move_to_end(key)
         handle.users += 1
         try:
             async with handle.lock:
-                if handle.syncing is not None and self._replaces(handle, body):
+                if handle.syncing is not None and self._replaces(handle, bodies):
                     await asyncio.wait([handle.syncing])
-                await asyncio.to_thread(self._blocking, handle, key, body)
+                await asyncio.to_thread(self._blocking, handle, key, bodies)
                 handle.written += 1
                 mine = handle.written
             if self.fsync:
@@ -187,12 +192,12 @@ class File(Output):
     def _looks(self, handle: Handle) -> bool:
         return self.scope.clock.monotonic() - handle.looked >= LOOK
 
-    def _replaces(self, handle: Handle, body: bytes) -> bool:
+    def _replaces(self, handle: Handle, bodies: Sequence[bytes]) -> bool:
         """Whether the next append may exchange the file below it."""
         file = handle.file
-        return file is None or self._looks(handle) or file.due(len(body), self.scope.clock.time())
+        return file is None or self._looks(handle) or file.due(sum(map(len, bodies)), self.scope.clock.time())
 
-    def _blocking(self, handle: Handle, key: str, body: bytes) -> None:
+    def _blocking(self, handle: Handle, key: str, bodies: Sequence[bytes]) -> None:
         """In a thread, one at a time for each file."""
         now = self.scope.clock.time()
         if handle.file is not None and self._looks(handle):
@@ -205,7 +210,7 @@ class File(Output):
             segments = self._where.segments(key)
             handle.file = Appender(self._where.base, segments, self._shape, now, self._disk, self._clean.pop(key, None))
             handle.looked = self.scope.clock.monotonic()
-        handle.file.append(body, now)
+        handle.file.append(bodies, now)
 
     async def _durable(self, handle: Handle, mine: int) -> None:
         """Wait until what was appended is on the disk; whoever waits at the same time shares one fsync."""

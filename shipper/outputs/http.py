@@ -26,6 +26,7 @@ class Http(Output):
     """
 
     delivery: ClassVar[Delivery] = Delivery()
+    late: ClassVar[frozenset[str]] = frozenset({"url", "method", "headers", "compression", "auth", "tls", "proxy"})
 
     url: Annotated[Url, Meta(description="Where to send; `user:password@` logs in by `basic`.")]
     method: Annotated[Literal["POST", "PUT", "PATCH"], Meta(description="Method of the request.")] = "POST"

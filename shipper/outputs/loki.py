@@ -54,6 +54,7 @@ class Loki(Output):
     """
 
     delivery: ClassVar[Delivery] = Delivery(concurrency=1)
+    late: ClassVar[frozenset[str]] = frozenset({"url", "headers", "compression", "auth", "tls", "proxy"})
 
     url: Annotated[Url, Meta(description="Loki's address, or the whole path of its push API.")]
     labels: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shipper.component import Output
+from shipper.component import EventOutput, Output
 from shipper.config.model import Config, Spec
 from shipper.errors import ConfigError, Problem
 from shipper.pipeline.observe import InputFlow, log
@@ -76,8 +76,8 @@ async def _outlets(
         current = topology.outlets.get(name)
         if current is not None and spec.same(current.spec):
             outlets[name] = current
-        elif current is not None and spec.cls is current.spec.cls and spec.delivery == current.spec.delivery:
-            # the same kind of destination: what waits goes on with the new options, at its next try
+        elif current is not None and _goes_on(spec, current.spec):
+            # what waits goes on with the new options, at its next try
             output: Output = spec.make()
             output.scope = topology.scope("output", name)
             await opened(output, spec)
@@ -87,6 +87,17 @@ async def _outlets(
             outlets[name] = await topology.open_output(spec, current.flow if current else None)
             made.append(outlets[name])
     return outlets
+
+
+def _goes_on(new: Spec, old: Spec) -> bool:
+    """Whether what the old output has encoded can be written by the new one: nothing changed that `encode` sees."""
+    if new.cls is not old.cls or new.delivery != old.delivery:
+        return False
+    cls: type[Output] = new.cls  # type: ignore[assignment]
+    if issubclass(cls, EventOutput) and cls.encode is EventOutput.encode:
+        return True  # it encodes the same whatever its options are
+    changed = {name for name in {*new.raw, *old.raw} if new.raw.get(name) != old.raw.get(name)}
+    return changed <= {*cls.late, "delivery"}
 
 
 async def _swap(outlet: Outlet, spec: Spec, output: Output) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from shipper.clock import Clock
 from shipper.config.model import Config
@@ -50,10 +51,15 @@ class Runner:
         self.started = time.time()
         self.reloads: Counter[str] = Counter()
         self.last_reload: dict[str, str] = {}
+        self.on_reload: list[Callable[[Config], None]] = []
+        """Called with the new configuration, for what is not part of the flow: the log, the API."""
         self.stalls = Stalls()
         self.opened = asyncio.Event()
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
+        self._steady = asyncio.Event()
+        self._steady.set()
+        """Not set while a reload is under way: it may have stopped every input and be about to start others."""
         self._lock: int | None = None
 
     # signals
@@ -63,6 +69,7 @@ class Runner:
             status = HELD if self.held() else FAILED
             log.error("told to stop again: ending at once with status %d", status)
             os._exit(status)
+        log.info("stopping: draining for at most %s", self.config.settings.shutdown_grace)
         self._stop.set()
 
     def hangup(self) -> None:
@@ -101,20 +108,25 @@ class Runner:
     async def _until_the_end(self) -> None:
         """Until told to stop, or until every input has ended by itself."""
         stop = asyncio.create_task(self._stop.wait())
+        steady: asyncio.Task[Any] | None = None
         try:
             while not self._stop.is_set():
                 running = [s.task for s in self.topology.sources.values() if s.task and not s.task.done()]
                 if not running:
-                    return
+                    if self._steady.is_set():
+                        return
+                    steady = asyncio.create_task(self._steady.wait())
+                    await asyncio.wait([stop, steady], return_when=asyncio.FIRST_COMPLETED)
+                    continue
                 await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.cancel()
+            if steady is not None:
+                steady.cancel()
 
     async def _drain(self) -> int:
         """What is in memory goes out: for at most the grace when told to stop, else however long that takes."""
         self.state = "draining"
-        if self._stop.is_set():
-            log.info("stopping: draining for at most %s", self.config.settings.shutdown_grace)
         for source in self.topology.sources.values():
             await source.stop()
         deadline: float | None = None
@@ -127,6 +139,12 @@ class Runner:
             await asyncio.sleep(0.02)
         left = self.topology.in_flight
         status = HELD if self.held() else CLEAN
+        flows = [source.feed.flow for source in self.topology.sources.values()]
+        delivered = sum(outlet.flow.total_delivered for outlet in self.topology.outlets.values())
+        dead = sum(pipeline.flow.dead.total() for pipeline in self.topology.pipelines.values())
+        dead += sum(outlet.flow.dead.total() for outlet in self.topology.outlets.values())
+        letters = f", {dead} dead letters in {self.dead_letters.folder}" if dead else ""
+        log.info("%d events read, %d delivered%s", sum(flow.events for flow in flows), delivered, letters)
         if left:
             again = "their sources will send them again" if status == CLEAN else "some of them cannot be sent again"
             log.warning("stopped while %d events were not delivered; %s", left, again)
@@ -134,7 +152,9 @@ class Runner:
 
     def held(self) -> int:
         """Events in memory that no source will say again."""
-        return sum(s.feed.flow.in_flight for s in self.topology.sources.values() if not s.input.repeatable)
+        once_only = [source for source in self.topology.sources.values() if not source.input.repeatable]
+        unheard = sum(source.input.scope.counters["dropped_events", (("reason", "stopped"),)] for source in once_only)
+        return unheard + sum(source.feed.flow.in_flight for source in once_only)
 
     async def _close(self) -> None:
         self.state = "closing"
@@ -178,6 +198,7 @@ class Runner:
         """Read the configuration again; a bad one changes nothing and is reported."""
         if self.load is None:
             return False
+        self._steady.clear()
         try:
             config = await asyncio.to_thread(self.load)
             refuse(self.config, config)
@@ -196,8 +217,14 @@ class Runner:
             }
             log.error("reload failed unexpectedly: %s", error, exc_info=error)
             return False
+        finally:
+            self._steady.set()
         self.config = config
         self.budget.limit = config.settings.memory_limit
+        for source in self.topology.sources.values():
+            source.input.scope.checkpoint_interval = float(config.settings.checkpoint_interval)
+        for settings_changed in self.on_reload:
+            settings_changed(config)
         self.reloads["ok"] += 1
         self.last_reload = {"outcome": "ok", "time": self.clock.now(), "reason": ""}
         log.info("reloaded")
@@ -211,6 +238,7 @@ class Runner:
         folder = Path(self.config.data_dir)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / "state").mkdir(mode=0o700, exist_ok=True)
             handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise Locked(f"data_dir {folder} cannot be used: {error.strerror}") from error

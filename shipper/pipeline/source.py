@@ -90,11 +90,11 @@ class Source:
 
     async def stop(self) -> None:
         """Stop reading; deliveries go on and still move the position until `close`."""
-        self.feed.draining = True
         if self.task is not None:
             self.task.cancel()
             with suppress(asyncio.CancelledError):
                 await self.task
+        self.feed.draining = True  # only now: what it still held when it was stopped is let in
         if self.feed.flow.state != "ended":
             self.feed.flow.state = "stopped"
 

@@ -60,7 +60,8 @@ class Topology:
     # making
     def scope(self, kind: str, name: str) -> Scope:
         folder = Path(self.config.data_dir) / "state" / f"{kind}-{name}"
-        return Scope(name, folder, self.clock, float(self.config.settings.checkpoint_interval))
+        interval = float(self.config.settings.checkpoint_interval)
+        return Scope(name, folder, self.clock, interval, Path(self.config.data_dir) / "quarantine")
 
     async def open_output(self, spec: Spec, flow: OutputFlow | None = None) -> Outlet:
         output: Output = spec.make()

@@ -52,4 +52,7 @@ def column(name: str, values: Iterable[Any]) -> list[Any]:
         if not all(map(isfinite, numbers)):
             raise ValueError("no finite number")
         return numbers
+    values = list(values)
+    if None in values:
+        raise ValueError("nothing there")
     return list(map(CASTS[name], values))

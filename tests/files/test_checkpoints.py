@@ -19,21 +19,21 @@ def entry(offset: int) -> Entry:
 
 def written(folder: Path) -> Slots:
     """Two slots: the older says 1, the newer says 2."""
-    slots = Slots(folder)
+    slots = Slots(folder, Scope("in", folder).set_aside)
     slots.write([entry(1).dump()], 10.0)
     slots.write([entry(2).dump()], 20.0)
     return slots
 
 
 def loaded(folder: Path) -> int | None:
-    found = Slots(folder).load()
+    found = Slots(folder, Scope("in", folder).set_aside).load()
     return found["files"][0].offset if found else None
 
 
 def test_what_was_saved_last_is_read(tmp_path: Path) -> None:
     """Everything that an entry says comes back, whatever bytes its name has."""
     written(tmp_path)
-    found = Slots(tmp_path).load()
+    found = Slots(tmp_path, Scope("in", tmp_path).set_aside).load()
     assert found is not None
     assert found["files"][0].dump() == entry(2).dump()
     assert found["files"][0].path == "/var/log/\udcff.log"
@@ -47,7 +47,8 @@ def test_a_slot_torn_at_any_byte_gives_way_to_the_other(tmp_path: Path) -> None:
     for length in range(len(whole)):
         newest.write_bytes(whole[:length])
         assert loaded(tmp_path) == 1
-        assert newest.with_suffix(".damaged").read_bytes() == whole[:length]
+        kept = tmp_path / "quarantine" / f"in.{tmp_path.name}.{newest.name}.{length + 1}"
+        assert kept.read_bytes() == whole[:length]
 
 
 def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
@@ -101,6 +102,6 @@ async def test_what_is_gone_for_a_day_is_forgotten(tmp_path: Path) -> None:
     for index, gone in enumerate((0.0, now - FORGET + 60, now - FORGET - 60)):
         positions.add(Entry(f"/{index}", (1, index), gone=gone))
     await positions.close()
-    found = Slots(tmp_path / "positions").load()
+    found = Slots(tmp_path / "positions", Scope("in", tmp_path).set_aside).load()
     assert found is not None
     assert [each.path for each in found["files"]] == ["/0", "/1"]

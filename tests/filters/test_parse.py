@@ -120,6 +120,10 @@ def test_times() -> None:
         {"at": "soon", "timestamp": "x", "shipper_error": "parse: at is no time"},
         {"b": 1},
     ]
+    assert of_lines(parse(timestamp=Timestamp(formats=["clf"])), '{"timestamp":5}', '{"timestamp":[1]}') == [
+        {"timestamp": 5, "shipper_error": "parse: timestamp is no time"},
+        {"timestamp": [1], "shipper_error": "parse: timestamp is no time"},
+    ]
     assert of_lines(parse(), '{"timestamp":"soon"}') == [{"timestamp": "soon"}], "nothing checks it unless told"
     assert of_lines(parse(timestamp=Timestamp()), '{"timestamp":1785542400.5}') == [
         {"timestamp": "2026-08-01T00:00:00.5Z"}
@@ -150,6 +154,10 @@ def test_types() -> None:
         {"n": "x", "f": "nan", "b": "maybe", "shipper_error": "parse: n is no int: f is no float: b is no bool"},
         {"n": str(2**64), "shipper_error": "parse: n is no int"},
     ]
+    every = ['{"n":"1","s":null}', "x", '{"n":[],"s":true}', '{"s":"2"}']
+    assert of_lines(subject, *every)[::2] == [
+        {"n": 1, "s": None}, {"n": [], "s": "True", "shipper_error": "parse: n is no int"},
+    ]  # fmt: skip
     below = parse("logfmt", target=FieldPath("f"), types={"n": "int"})
     assert of_lines(below, "n=3 m=4") == [{"f": {"n": 3, "m": "4"}}]
 

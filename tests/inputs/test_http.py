@@ -24,13 +24,6 @@ from shipper.options import Duration, Secret, Size
 from shipper.testing import drive
 from shipper.testing.drive import Driver
 
-
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> Any:
-    """Both loops: their transports differ where it hurts."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
-
-
 LOOPBACK = HostPort("127.0.0.1:0")
 
 
@@ -346,3 +339,18 @@ def test_check_refuses_what_protects_nothing() -> None:
     assert {name for name, _ in source(auth=Bearer(token=Secret(""))).check()} == {"auth.token"}
     assert {name for name, _ in source(tls=Tls()).check()} == {"tls.cert"}
     assert not list(source().check())
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        test_the_answer_is_the_acknowledgement,
+        test_large_bodies_go_in_batches,
+        test_too_large,
+        test_silent_connections_are_closed,
+        test_open_requests_are_answered_after_the_stop,
+    ],
+)
+def test_under_uvloop(scenario: Any) -> None:
+    """The same under the loop that the agent runs on, whose transports differ."""
+    uvloop.run(scenario())

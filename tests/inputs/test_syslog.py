@@ -22,13 +22,6 @@ from shipper.options import Duration, Size
 from shipper.testing import drive
 from shipper.testing.drive import Driver
 
-
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> Any:
-    """Both loops: their transports differ where it hurts."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
-
-
 GOOD = b"<34>1 2026-08-01T00:00:00Z web01 app 7 ID - good"
 NAMES = {
     "timestamp": "2026-08-01T00:00:00Z",
@@ -415,3 +408,23 @@ def test_events_are_made_when_they_are_let_in() -> None:
     assert isinstance(batch, Batch)
     assert batch.raw == GOOD + b"\n" + GOOD
     assert batch.events == [NAMES, NAMES]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        test_lines_of_a_connection_are_one_batch,
+        test_counted_messages_keep_their_newlines,
+        test_an_unfinished_line_is_an_event_at_the_stop,
+        test_back_pressure_stops_reading_and_loses_nothing,
+        test_what_finds_no_room_until_the_end_is_counted,
+        test_datagrams_of_several_peers_name_them,
+        test_what_the_kernel_drops_is_counted,
+        test_more_connections_wait_for_room,
+        test_a_silent_connection_makes_room,
+        test_a_message_that_never_ends_is_cut_off,
+    ],
+)
+def test_under_uvloop(scenario: Any) -> None:
+    """The same under the loop that the agent runs on, whose transports differ."""
+    uvloop.run(scenario())

@@ -21,12 +21,6 @@ from shipper.net.streams import Handed, Streams
 from shipper.net.tls import Tls
 
 
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> Any:
-    """Both loops: their transports differ where it hurts."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
-
-
 class Lines:
     """The simplest conversation: every read is an event."""
 
@@ -172,3 +166,15 @@ async def test_stop_closes_everything() -> None:
         assert await asyncio.wait_for(reader.read(), 10) == b""
         assert not place.streams.open
         writer.close()
+
+
+@pytest.mark.parametrize("scenario", [test_tls, test_mutual_tls, test_handshakes_left_open_are_cut])
+def test_tls_under_uvloop(scenario: Any, certificates: Path) -> None:
+    """The same under the loop that the agent runs on, whose transports differ."""
+    uvloop.run(scenario(certificates))
+
+
+@pytest.mark.parametrize("scenario", [test_what_stays_incomplete_is_cut, test_stop_closes_everything])
+def test_under_uvloop(scenario: Any) -> None:
+    """The same under the loop that the agent runs on, whose transports differ."""
+    uvloop.run(scenario())
