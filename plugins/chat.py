@@ -24,8 +24,8 @@ class Webhook(Url):
 class Chat(EventOutput):
     """Post events to a chat, as Slack, Mattermost and their like take it: `{"text": "..."}`.
 
-    What comes within `delivery.batch.wait` is one message with a line for each event. Its text is escaped, so that
-    a log line cannot call `@everyone`. Send alerts here, not all logs: `{output: chat, when: "level == 'error'"}`.
+    What comes within `delivery.batch.wait` is one message with a line for each event. Log lines are shown as text: they
+    cannot call `@channel`. Send alerts here, not all logs: `{output: chat, when: "level == 'error'"}`.
     """
 
     delivery = Delivery(
@@ -74,4 +74,5 @@ class Chat(EventOutput):
         line = " ".join(text.split())
         if len(line) > self.max_chars:
             line = line[: self.max_chars - 3] + "..."
-        return html.escape(line, quote=False)
+        # `<!channel>` is how Slack calls everyone, `@channel` how Mattermost does: here they are only text
+        return html.escape(line, quote=False).replace("@", "@\u200b")

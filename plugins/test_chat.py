@@ -51,8 +51,8 @@ async def test_a_line_is_one_line_bounded_and_cannot_call_people() -> None:
     """Line breaks are spaces, what is too long is cut, and the chat's own markup is text."""
     async with chat_room() as room:
         output = Chat(url=room.url, text=Template("{message}"), max_chars=20)
-        await delivered(output, [{"message": "a\nb"}, {"message": "<!channel> & so on"}, {"message": "x" * 99}])
-        assert room.texts == ["a b\n&lt;!channel&gt; &amp; so on\n" + "x" * 17 + "..."]
+        await delivered(output, [{"message": "a\nb"}, {"message": "<!here> & @channel"}, {"message": "x" * 99}])
+        assert room.texts == ["a b\n&lt;!here&gt; &amp; @\u200bchannel\n" + "x" * 17 + "..."]
 
 
 async def test_an_event_without_text_is_shown_whole() -> None:

@@ -85,8 +85,13 @@ class Component(Options):
         self.__dict__["_scope"] = scope
 
     def check(self) -> Iterable[tuple[str, str]]:
-        """What is wrong with the options together: pairs of an option's name and a sentence. No I/O."""
+        """What is wrong with the options together: pairs of an option's name and a sentence. No network; it may
+        read files that the options name."""
         return ()
+
+    def version(self) -> str:
+        """What a reload compares besides the options, such as a digest of a file that they name."""
+        return ""
 
     async def open(self) -> None:
         """Acquire what it needs; raising here is reported and tried again."""

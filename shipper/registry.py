@@ -12,12 +12,14 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import get_type_hints
 
 from shipper.component import Codec, Component, Filter, Input, Output
 from shipper.errors import ShipperError
@@ -81,7 +83,12 @@ class Registry:
                 raise PluginError(f"no {kind} of type {name!r}")
             if len(places) > 1:
                 raise PluginError(f"{kind} type {name!r} is there twice: {places[0].origin} and {places[1].origin}")
-            found = self._classes[kind, name] = self._load(places[0])
+            found = self._load(places[0])
+            try:
+                get_type_hints(found, include_extras=True)
+            except Exception as error:
+                raise PluginError(f"{places[0].origin}: an annotation cannot be read: {error}") from error
+            self._classes[kind, name] = found
         return found
 
     def origin(self, kind: str, name: str) -> str:
@@ -90,7 +97,7 @@ class Registry:
     def _load(self, place: Place) -> type[Component]:
         try:
             module = self._from_file(place.file) if place.file else importlib.import_module(place.module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if place.file is None and place.origin.startswith("shipper/"):
                 raise
             raise PluginError(f"{place.origin} cannot be imported: {type(error).__name__}: {error}") from error
@@ -138,11 +145,19 @@ BASES = {
 }  # fmt: skip
 
 
+HEAD = re.compile(rb"^class\s+\w+\s*\(\s*(?:\w+\.)?(\w+)", re.MULTILINE)
+
+
 def kind_of(file: Path) -> str | None:
     """The kind of a drop-in file by the bases its classes name, read without running it."""
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, OSError):
+        text = file.read_bytes()
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        # found all the same, so that whoever names it is told what is wrong with it
+        named = HEAD.search(text)
+        return BASES.get(named[1].decode()) if named else None
+    except OSError:
         return None
     for node in tree.body:
         if isinstance(node, ast.ClassDef):

@@ -33,8 +33,11 @@ class Api:
         await self.server.start()
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.file.unlink(missing_ok=True)
-        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self.server.address + "\n")
+        handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, f"{self.server.address}\n".encode())
+        finally:
+            os.close(handle)
         log.info("metrics, health and status at %s", self.server.address)
 
     def changed(self, config: Config) -> None:

@@ -40,7 +40,7 @@ def configuration(paths: Sequence[Path]) -> Config:
 
 def complain(problems: Sequence[Problem]) -> NoReturn:
     for problem in problems:
-        click.echo(printable(str(problem)), err=True)
+        click.echo(printable(str(problem)).replace("\n", "\\n"), err=True)  # a line each, whatever was found
     count = len(problems)
     click.echo(click.style(f"{count} problem{'s' * (count != 1)}", fg="red", bold=True), err=True)
     sys.exit(BAD_CONFIG)
@@ -65,7 +65,8 @@ class TextFormatter(logging.Formatter):
         text = printable(record.getMessage())
         if record.exc_info:
             text += "\n" + printable(self.formatException(record.exc_info))
-        return f"{stamp} {level}  {text}"
+        # further lines are indented: text from outside that has a newline in it cannot pass for a message of ours
+        return f"{stamp} {level}  " + text.replace("\n", "\n    ")
 
 
 class JsonFormatter(logging.Formatter):

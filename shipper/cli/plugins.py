@@ -98,11 +98,15 @@ def new(kind: str, name: str, folder: Path) -> None:
         if file.exists():
             click.echo(f"{file} is there already; nothing was written", err=True)
             sys.exit(BAD_CONFIG)
-    folder.mkdir(parents=True, exist_ok=True)
     words = {"name": name, "class_name": "".join(part.capitalize() for part in name.split("_"))}
-    for file, text in files.items():
-        for word, value in words.items():
-            text = text.replace(f"@{word}@", value)
-        file.write_text(text)
-        click.echo(str(file))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            for word, value in words.items():
+                text = text.replace(f"@{word}@", value)
+            file.write_text(text)
+            click.echo(str(file))
+    except OSError as error:
+        click.echo(f"{folder}: cannot be written: {error.strerror}", err=True)
+        sys.exit(BAD_CONFIG)
     click.echo(f"try it: pytest {folder}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 
 from shipper.cli.common import complain, config_option, configuration, printable, set_up_logging
 from shipper.cli.main import example
+from shipper.cli.tuning import freeze, keep_heap
 from shipper.component import Input
 from shipper.config.load import load
 from shipper.config.model import Config
@@ -37,6 +37,7 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     log_as(config, debug)
     if once:
         leave_out_listeners(config)
+    keep_heap()
     try:
         status = loop_runner(lambda: serve(config, paths, once, debug))
     except (OpenError, Locked) as error:
@@ -138,10 +139,7 @@ async def announce(runner: Runner, config: Config, once: bool) -> None:
             outputs,
         )
     log.info("positions and dead letters in %s", config.data_dir)
-    # what is there after the start stays for ever: the collector need not look at it again and again
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    freeze()
     notify("READY=1")
     if once and sys.stderr.isatty():
         await progress(runner)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
 
+from shipper.cli.common import BAD_CONFIG, printable
 from shipper.cli.main import example
 from shipper.config.describe import schema
-from shipper.registry import Registry
+from shipper.registry import PluginError, Registry
 
 
 @click.command("schema", epilog=example("shipper schema > shipper.schema.json"))
@@ -18,4 +20,9 @@ from shipper.registry import Registry
 )
 def command(folders: tuple[Path, ...]) -> None:
     """Print the JSON Schema of the configuration, for editors that complete and check YAML."""
-    click.echo(json.dumps(schema(Registry(folders)), indent=2, ensure_ascii=False))
+    try:
+        text = json.dumps(schema(Registry(folders)), indent=2, ensure_ascii=False)
+    except PluginError as error:
+        click.echo(printable(str(error)), err=True)
+        sys.exit(BAD_CONFIG)
+    click.echo(text)

@@ -18,6 +18,7 @@ from shipper.component import Filter, Scope
 from shipper.config.model import Config, TestOptions
 from shipper.pipeline.observe import PipelineFlow
 from shipper.pipeline.step import Step
+from shipper.pipeline.topology import OpenError, opened
 
 
 @click.command("test", epilog=example("shipper test -c shipper.yaml"))
@@ -42,7 +43,14 @@ def command(paths: Sequence[Path], as_json: bool) -> None:
 
 
 async def run_all(config: Config) -> list[dict[str, Any]]:
-    return [{"name": test.name, "problems": compare(test, await outcome(config, test))} for test in config.tests]
+    results = []
+    for test in config.tests:
+        try:
+            problems = compare(test, await outcome(config, test))
+        except OpenError as error:
+            problems = [str(error)]
+        results.append({"name": test.name, "problems": problems})
+    return results
 
 
 async def outcome(config: Config, test: TestOptions) -> list[Event]:
@@ -53,7 +61,7 @@ async def outcome(config: Config, test: TestOptions) -> list[Event]:
     for name in pipe.filters:
         component: Filter = config.filters[name].make()
         component.scope = Scope(name)
-        await component.open()
+        await opened(component, config.filters[name])
         try:
             batch = Step(name, component, PipelineFlow(pipe.name))(batch, [])
         finally:

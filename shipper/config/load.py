@@ -171,7 +171,7 @@ class _Loader:
             type_name = next(value.value for name, value in pairs(node) if name.value == "type")
             specs[key.value] = Spec(
                 kind, key.value, type_name, cls, arguments, self.reader.plain(node, path),
-                f"{mark.name}:{mark.line + 1}", delivery,
+                f"{mark.name}:{mark.line + 1}", delivery, instance.version(),
             )  # fmt: skip
         return specs
 

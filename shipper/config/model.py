@@ -108,12 +108,14 @@ class Spec:
     where: str
     """`file:line`, for messages."""
     delivery: Delivery = field(default_factory=lambda: Delivery())
+    version: str = ""
+    """Of what its options name, such as a user's file: changed, the component is a new one."""
 
     def make(self) -> Any:
         return self.cls(**self.arguments)
 
     def same(self, other: Spec | None) -> bool:
-        return other is not None and (self.cls, self.raw) == (other.cls, other.raw)
+        return other is not None and (self.cls, self.raw, self.version) == (other.cls, other.raw, other.version)
 
 
 @dataclass

@@ -29,10 +29,10 @@ def compose(file: Path, problems: list[Problem]) -> Node | None:
     """The file's root node, or None for an empty file. What can be read past is added to `problems`; what cannot is a ConfigError."""
     name = str(file)
     try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError([Problem(f"found a file of {size} bytes, expected at most 1 MiB", name, 1, 1)])
-        text = file.read_bytes()
+        with file.open("rb") as stream:  # never more than that: it may be a pipe or a device
+            text = stream.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ConfigError([Problem("found a file of more than 1 MiB, expected at most that", name, 1, 1)])
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror}", name)]) from error
     return compose_text(text, name, problems)

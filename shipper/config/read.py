@@ -242,10 +242,13 @@ class Reader:
             return INVALID
         try:
             instance = cls(**values)
+            complaints = list(instance.check()) if isinstance(instance, Component) else []
         except ValueError as error:
             return self.note(node, path, str(error))
+        except Exception as error:  # a bug, most likely in a plugin
+            return self.note(node, path, f"{cls.__name__} cannot be made: {type(error).__name__}: {error}")
         if isinstance(instance, Component):
-            complaints = [*instance.check(), *self._directions(instance, values)]
+            complaints += self._directions(instance, values)
             for name, message in complaints:
                 self.note(self.option_node(node, name), f"{path}.{name}" if name else path, message)
             if complaints:

@@ -56,6 +56,8 @@ def phrase(annotation: Any) -> str:
         return PHRASES[annotation]
     if isinstance(annotation, type) and issubclass(annotation, Group):
         return "a mapping of options"
+    if isinstance(annotation, type) and issubclass(annotation, Url) and not hasattr(annotation, "example"):
+        return PHRASES[Url]
     example = getattr(annotation, "example", "")
     return f"{(example and 'text such as ' + example) or annotation.__name__}"
 

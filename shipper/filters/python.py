@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -45,6 +46,9 @@ class Python(Filter):
             self._call = self._loaded()
         except Unusable as error:
             yield error.option, str(error)
+
+    def version(self) -> str:
+        return hashlib.sha256(self.file.read_bytes()).hexdigest() if self.file.is_file() else ""
 
     def _loaded(self) -> Callable[[Event], Any]:
         try:

@@ -89,7 +89,7 @@ class Session:
         """Raises OSError when the files of `tls` are no use. Nothing is connected yet."""
         import aiohttp  # noqa: F401
 
-        self._tls.client(self._scope)
+        self._context = self._tls.stamp(), self._tls.client(self._scope)
         self._opened = True
 
     async def close(self) -> None:

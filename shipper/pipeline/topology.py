@@ -172,6 +172,8 @@ async def opened(component: Input | Filter | Output, spec: Spec) -> None:
         await component.open()
     except Exception as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if not isinstance(error, OSError | ShipperError | ValueError):
+            reason = f"{type(error).__name__}: {reason}"
         name = getattr(error, "filename", None)
         detail = f"{reason}: {name}" if name and str(name) not in reason else reason
         where = f"{spec.where}: {spec.kind}s.{spec.name}"

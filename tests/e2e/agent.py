@@ -83,6 +83,7 @@ class Agent:
         args: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
         stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = None,
     ) -> None:
         self.folder = tmp_path
         self.config = write_config(config, tmp_path)
@@ -91,6 +92,7 @@ class Agent:
         self.args = args
         self.env = dict(env or {})
         self.stdin = stdin
+        self._stdout = stdout
         self.stderr_file = tmp_path / "agent.stderr"
         self.stdout_file = tmp_path / "agent.stdout"
         self.process: subprocess.Popen[bytes] | None = None
@@ -121,7 +123,12 @@ class Agent:
         argv = [sys.executable, "-m", "shipper", "run", "-c", str(self.config), *self.args]
         with self.stderr_file.open("ab") as stderr, self.stdout_file.open("ab") as stdout:
             self.process = subprocess.Popen(
-                argv, cwd=self.folder, env=environment(self.env), stdin=self.stdin, stdout=stdout, stderr=stderr
+                argv,
+                cwd=self.folder,
+                env=environment(self.env),
+                stdin=self.stdin,
+                stdout=stdout if self._stdout is None else self._stdout,
+                stderr=stderr,
             )
         return self
 
@@ -198,9 +205,10 @@ class Agent:
         except OSError:
             return 0
 
-    def get(self, path: str) -> str:
-        """A page of its API; raises when it does not answer 200."""
-        with urllib.request.urlopen(self.url + path, timeout=5) as response:
+    def get(self, path: str, token: str = "") -> str:
+        """A page of its API, with `api.token` if there is one; raises when it does not answer 2xx."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        with urllib.request.urlopen(request, timeout=5) as response:
             return str(response.read().decode())
 
     def status(self) -> Any:

@@ -40,11 +40,12 @@ class Destination:
     """A server in a thread: `with Destination() as server: ... server.url`.
 
     `answer` decides what each request gets; only requests answered with 2xx are in `taken`, all of them are in
-    `seen`. While `gate` is closed (`server.gate.clear()`) requests wait for their answer.
+    `seen`; with `keep=False` in neither. While `gate` is closed (`server.gate.clear()`) requests wait for their answer.
     """
 
-    def __init__(self, answer: Callable[[Got], Say] = lambda _: Say()) -> None:
+    def __init__(self, answer: Callable[[Got], Say] = lambda _: Say(), *, keep: bool = True) -> None:
         self.answer = answer
+        self.keep = keep
         self.gate = threading.Event()
         self.gate.set()
         self.seen: list[Got] = []
@@ -86,10 +87,11 @@ def _handler(server: Destination) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             got = Got(self.command, self.path, dict(self.headers), body)
-            server.seen.append(got)
+            if server.keep:
+                server.seen.append(got)
             server.gate.wait()
             say = server.answer(got)
-            if 200 <= say.status < 300:
+            if 200 <= say.status < 300 and server.keep:
                 server.taken.append(got)
             try:
                 self.send_response(say.status)

@@ -6,9 +6,9 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.agent import Agent
 from tests.e2e.fake import Destination, Say
@@ -21,11 +21,15 @@ outputs: {out: {type: http, url: "URL", delivery: {batch: {wait: 10ms}, concurre
 """
 
 
+Answer = tuple[int, Any, bytes]
+"""Status, headers and body."""
+
+
 def address(agent: Agent) -> str:
     return str(agent.status()["inputs"]["web"]["address"])
 
 
-def post(url: str, body: bytes, kind: str = "application/x-ndjson") -> tuple[int, Mapping[str, str], bytes]:
+def post(url: str, body: bytes, kind: str = "application/x-ndjson") -> Answer:
     """Status, headers and body of the answer to one POST."""
     request = urllib.request.Request(url, body, {"Content-Type": kind})
     try:
@@ -48,7 +52,7 @@ def test_200_means_delivered(tmp_path: Path) -> None:
             url = address(agent)
             posts = [pool.submit(post, url, lines(n)) for n in range(3)]
             agent.wait_for(lambda: agent.metric("shipper_in_flight_events", pipeline="main") == 3)
-            assert server.seen
+            agent.wait_for(lambda: server.seen)
             assert not any(each.done() for each in posts)
             assert not server.taken
             server.gate.set()
@@ -65,14 +69,12 @@ def test_503_when_there_is_no_room(tmp_path: Path) -> None:
         server.gate.clear()
         url = address(agent)
         with ThreadPoolExecutor(8) as pool:
-            taken: list[Future[tuple[int, Mapping[str, str], bytes]]] = []
-            refused: list[Mapping[str, str]] = []
+            taken: list[Future[Answer]] = []
+            refused: list[Any] = []
             for n in range(20):
                 taken.append(pool.submit(post, url, lines(n, pad=300_000)))
                 agent.wait_for(
-                    lambda taken=taken: (
-                        taken[-1].done() or agent.metric("shipper_in_flight_events", pipeline="main") == len(taken)
-                    )
+                    lambda: taken[-1].done() or agent.metric("shipper_in_flight_events", pipeline="main") == len(taken)
                 )
                 if taken[-1].done():
                     status, headers, body = taken.pop().result()

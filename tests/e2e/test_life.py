@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,10 @@ def append(path: Path, ids: range) -> None:
 
 def delivered(folder: Path, name: str = "out.ndjson") -> list[int]:
     return [event["id"] for event in ndjson(folder / name)]
+
+
+def has(folder: Path, count: int) -> bool:
+    return len(delivered(folder)) >= count
 
 
 @contextmanager
@@ -92,9 +97,8 @@ def test_sigkill_at_random_loses_nothing(tmp_path: Path) -> None:
     agent = Agent(config, tmp_path)
     for _ in range(4):
         agent.start()
-        before = len(delivered(tmp_path))
-        more = chance.randrange(1, 4000)
-        agent.wait_for(lambda before=before, more=more: len(delivered(tmp_path)) >= min(before + more, lines))
+        wanted = min(len(delivered(tmp_path)) + chance.randrange(1, 4000), lines)
+        agent.wait_for(partial(has, tmp_path, wanted))
         assert agent.kill() == -signal.SIGKILL
     assert shipper("run", "--once", "-c", agent.config).returncode == 0
     found = delivered(tmp_path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.e2e.agent import Agent, environment, write_config
+from tests.e2e.agent import Agent
 from tests.e2e.fake import Destination, Say
 
 BASE = """
@@ -44,7 +44,11 @@ def test_probes_over_the_life_of_the_process(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/slow.py").write_text(SLOW)
     with Destination(lambda _: Say(503)) as server:
-        text = BASE.replace("URL", server.url).replace("200ms", "5m").replace("outputs: {", "outputs: {slow: {type: slow}, ")
+        text = (
+            BASE.replace("URL", server.url)
+            .replace("200ms", "5m")
+            .replace("outputs: {", "outputs: {slow: {type: slow}, ")
+        )
         agent = Agent(text + "plugins: [./plugins]\n", tmp_path)
         agent.start()
         try:
@@ -70,7 +74,10 @@ def test_probes_over_the_life_of_the_process(tmp_path: Path) -> None:
 def test_stuck_is_not_ready(tmp_path: Path) -> None:
     """Input that waits while nothing is delivered for `stuck_after` turns `/readyz` 503 with the output's name and last error."""
     (tmp_path / "app.log").write_text("a\n")
-    with Destination(lambda _: Say(503, b"out of order")) as server, Agent(BASE.replace("URL", server.url), tmp_path) as agent:
+    with (
+        Destination(lambda _: Say(503, b"out of order")) as server,
+        Agent(BASE.replace("URL", server.url), tmp_path) as agent,
+    ):
         agent.wait_for(lambda: agent.answers("/readyz") == 503)
         reasons = agent.status()["ready"]["reasons"]
         assert "output out is stuck" in reasons[0]
@@ -108,8 +115,6 @@ def test_systemd_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
 
 def test_json_log_is_json_to_the_last_line(tmp_path: Path) -> None:
     """With `log: {format: json}` every line of stderr is an object with time, level and message."""
-    import json
-
     with Destination() as server, Agent(BASE.replace("URL", server.url) + "log: {format: json}\n", tmp_path) as agent:
         agent.signal(signal.SIGHUP)
         agent.wait_for(lambda: agent.metric("shipper_reloads_total") == 1)
@@ -123,22 +128,13 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     """`shipper run | head -1`: no traceback; the lines stay where they are, and a signal ends it with 0."""
     (tmp_path / "app.log").write_text("".join(f"line {n}\n" for n in range(2000)))
     text = "data_dir: ./data\nshutdown_grace: 100ms\ninputs: {app: {type: file, include: [./app.log]}}\noutputs: {out: {type: stdout}}\n"
-    config = write_config(text, tmp_path)
-    argv = [sys.executable, "-m", "shipper", "run", "-c", str(config)]
-    with (tmp_path / "err").open("wb") as stderr:
-        process = subprocess.Popen(argv, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=stderr)
-    try:
-        assert process.stdout is not None
-        assert b'"line 0"' in process.stdout.readline()
-        process.stdout.close()
+    with Agent(text, tmp_path, stdout=subprocess.PIPE) as agent:
+        assert agent.process is not None
+        assert agent.process.stdout is not None
+        with agent.process.stdout as reader:
+            assert b'"line 0"' in reader.readline()
         with (tmp_path / "app.log").open("a") as file:
             file.write("x" * 2**20 + "\n")
-        agent = Agent.__new__(Agent)
-        agent.process, agent.stderr_file = process, tmp_path / "err"
         agent.wait_for(lambda: "standard output is closed" in agent.stderr)
-        process.terminate()
-        assert process.wait(15) == 0
-        assert "Traceback" not in agent.stderr
-    finally:
-        process.kill()
-        process.wait()
+        assert agent.stop() == 0
+    assert "Traceback" not in agent.stderr

@@ -294,9 +294,12 @@ def test_django(place: Path) -> None:
     pytest.importorskip("django")
     folder, port = place / "examples" / "django", free_port()
     argv = [sys.executable, APPS["django"], "runserver", "--noreload", f"127.0.0.1:{port}"]
+    logs = {"LOG_DIR": str(place / "logs")}
     with Destination(lambda _: Say(204)) as loki, (place / "app.stderr").open("wb") as said:
-        agent = Agent(config(place, "django"), place, args=("-c", str(place / "api.yaml")), env={"LOKI_URL": loki.url})
-        with agent, running(argv, folder, stdout=said, stderr=said, env=os.environ.copy()) as app:
+        agent = Agent(
+            config(place, "django"), place, args=("-c", str(place / "api.yaml")), env={"LOKI_URL": loki.url, **logs}
+        )
+        with agent, running(argv, folder, stdout=said, stderr=said, env={**os.environ, **logs}) as app:
             visit(app, port)
             agent.wait_for(lambda: {labels["level"] for labels, _, _ in pushed(loki)} >= {"info", "error"})
             assert agent.stop() == 0

@@ -197,3 +197,21 @@ async def test_an_output_that_leaves_delivers_what_it_holds(world: World) -> Non
     assert list(runner.topology.outlets) == ["two"]
     runner.stop()
     assert await running == 0
+
+
+async def test_a_reload_takes_a_changed_python_file(world: World) -> None:
+    """The configuration is the same, the file it names is not: the new code runs."""
+    text = BASE.replace("{{type: set, fields: {{mark: true}}}}", "{{type: python, file: f.py, function: f}}")
+    code = "def f(event):\n    event['v'] = {}\n    return event\n"
+    (world.folder / "f.py").write_text(code.format(1))
+    world.write(text, forever="true")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: len(world.kept()) == 10)
+    (world.folder / "f.py").write_text(code.format(2))
+    world.write(text, forever="true", count=20)
+    assert await runner.reload()
+    await until(lambda: len(world.kept()) == 20)
+    assert [event["v"] for event in world.kept()] == [1] * 10 + [2] * 10
+    runner.stop()
+    assert await running == 0
