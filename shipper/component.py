@@ -121,6 +121,11 @@ class Input(Component):
     async def run(self, send: Send) -> None:
         raise NotImplementedError
 
+    @property
+    def held(self) -> int:
+        """Events that it has read and not handed on: at a stop they are lost when it cannot repeat them."""
+        return 0
+
 
 class Filter(Component):
     """What happens on the way: pure CPU, no await.

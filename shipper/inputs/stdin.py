@@ -69,6 +69,11 @@ class Stdin(Input):
                 self._ended = True
                 self._ready += self._assembler.finish()
 
+    @property
+    def held(self) -> int:
+        begun = self._assembler is not None and self._assembler.holding
+        return sum(len(batch) for batch, _ in self._ready) + begun
+
     def _waiter(self) -> Callable[[], Awaitable[None]]:
         """What waits until a read does not block. Files and some devices never do, and cannot be waited for."""
         mode = os.fstat(self._fd).st_mode

@@ -99,7 +99,18 @@ class Runner:
             self.unlock()
 
     async def _start(self) -> None:
-        await self.topology.open()
+        opening = asyncio.create_task(self.topology.open())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([opening, stop], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not opening.done():  # told to stop before it has begun
+                opening.cancel()
+                await asyncio.wait([opening])
+        if opening.cancelled():
+            return
+        opening.result()
         for source in self.topology.sources.values():
             source.start()
         self.state = "running"
@@ -145,16 +156,21 @@ class Runner:
         dead += sum(outlet.flow.dead.total() for outlet in self.topology.outlets.values())
         letters = f", {dead} dead letters in {self.dead_letters.folder}" if dead else ""
         log.info("%d events read, %d delivered%s", sum(flow.events for flow in flows), delivered, letters)
-        if left:
+        if left or status == HELD:
             again = "their sources will send them again" if status == CLEAN else "some of them cannot be sent again"
-            log.warning("stopped while %d events were not delivered; %s", left, again)
+            log.warning("stopped while %d events were not delivered; %s", left + self._unsent(), again)
         return status
 
     def held(self) -> int:
         """Events in memory that no source will say again."""
         once_only = [source for source in self.topology.sources.values() if not source.input.repeatable]
-        unheard = sum(source.input.scope.counters["dropped_events", (("reason", "stopped"),)] for source in once_only)
-        return unheard + sum(source.feed.flow.in_flight for source in once_only)
+        return self._unsent() + sum(source.feed.flow.in_flight for source in once_only)
+
+    def _unsent(self) -> int:
+        """Events that inputs which cannot repeat them have read and could not hand on before the stop."""
+        once_only = [source.input for source in self.topology.sources.values() if not source.input.repeatable]
+        stopped = "dropped_events", (("reason", "stopped"),)
+        return sum(each.held + each.scope.counters[stopped] for each in once_only)
 
     async def _close(self) -> None:
         self.state = "closing"

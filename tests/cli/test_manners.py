@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -167,7 +168,8 @@ def test_ctrl_c_while_it_waits(tmp_path: Path) -> None:
     pipe = tmp_path / "slow.yaml"
     os.mkfifo(pipe)
     argv = [sys.executable, "-m", "shipper", "validate", "-c", str(pipe)]
-    process = subprocess.Popen(argv, env=environment(), stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+    process = subprocess.Popen(argv, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     try:
         with pipe.open("w"):  # opens once it reads
             process.send_signal(signal.SIGINT)

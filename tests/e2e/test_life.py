@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -47,11 +47,9 @@ def feeding(stdin: IO[bytes], lines: Iterator[bytes]) -> Iterator[threading.Thre
     """Write to a process's standard input beside the test, as the program in front of a pipe does."""
 
     def work() -> None:
-        try:
-            stdin.writelines(lines)
-            stdin.close()
-        except OSError:
-            pass  # it was killed
+        with suppress(OSError):  # it has ended
+            with stdin:
+                stdin.writelines(lines)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -181,6 +179,45 @@ def test_stopped_while_holding_what_cannot_be_said_again_ends_with_3(tmp_path: P
             assert agent.stop() == 3
         assert "2 events were not delivered" in agent.stderr
         assert "cannot be sent again" in agent.stderr
+
+
+def test_a_line_that_has_only_begun_is_not_forgotten(tmp_path: Path) -> None:
+    """A stop in the middle of a line of standard input: it is not delivered, so the status is 3 and says so."""
+    with Destination() as server:
+        with Agent(STDIN.replace("URL", server.url), tmp_path, stdin=subprocess.PIPE) as agent:
+            assert agent.process is not None and agent.process.stdin is not None
+            with agent.process.stdin as stdin:
+                stdin.write(b"one\nhalf")
+                stdin.flush()
+                agent.wait_for(lambda: len(server.events()) == 1)
+                assert agent.stop() == 3
+    assert "1 events were not delivered; some of them cannot be sent again" in agent.stderr
+
+
+def test_what_was_read_and_found_no_room_is_not_forgotten(tmp_path: Path) -> None:
+    """A stop while standard input waits for room: what is in flight is still delivered, and what was read beyond that makes it a 3."""
+    text = STDIN.replace("300ms", "20s") + "memory_limit: 1MiB\n"
+    with Destination() as server:
+        server.gate.clear()
+        with Agent(text.replace("URL", server.url), tmp_path, stdin=subprocess.PIPE) as agent:
+            assert agent.process is not None and agent.process.stdin is not None
+            lines = (b"%06d %s\n" % (n, b"x" * 200) for n in range(20_000))
+            with feeding(agent.process.stdin, lines):
+                seen = [-1.0]
+
+                def full() -> bool:
+                    """It takes no more than it took at the last look, and has taken something."""
+                    before, seen[0] = seen[0], agent.metric("shipper_input_events_total", input="in")
+                    return before == seen[0] > 1000
+
+                agent.wait_for(full)
+                agent.signal(signal.SIGTERM)
+                agent.wait_for(lambda: agent.answers("/readyz") == 503)
+                server.gate.set()
+                assert agent.wait() == 3
+        numbers = [int(event["message"][:6]) for event in server.events()]
+    assert numbers == list(range(int(seen[0]))), "what was in flight"
+    assert "cannot be sent again" in agent.stderr
 
 
 def test_stopped_while_holding_lines_of_a_file_ends_with_0(tmp_path: Path) -> None:

@@ -233,3 +233,18 @@ def test_two_signals_in_a_row_are_two_reloads_at_most(tmp_path: Path) -> None:
             assert time.monotonic() < end, agent.tail()
         assert agent.metric("shipper_reloads_total", outcome="failed") == 0
         assert agent.stop() == 0
+
+
+def test_an_input_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    """A reload adds a listener whose port is in use: the rest goes on, `/readyz` names it, and it opens when the port is free."""
+    append(tmp_path / "app.log", 1)
+    with Agent(BASE, tmp_path) as agent:
+        with socket.create_server(("127.0.0.1", 0)) as used:
+            address = f"127.0.0.1:{used.getsockname()[1]}"
+            reload(agent, BASE.replace("inputs: {", f"inputs: {{web: {{type: http, listen: '{address}'}}, "))
+            agent.wait_for(lambda: agent.answers("/readyz") == 503)
+            assert "input web is failed" in agent.status()["ready"]["reasons"][0]
+            append(tmp_path / "app.log", 2)
+            agent.wait_for(partial(has, tmp_path / "out.ndjson", 2))
+        agent.wait_for(lambda: agent.answers("/readyz") == 200)
+        assert agent.stop() == 0

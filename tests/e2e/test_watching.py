@@ -71,6 +71,21 @@ def test_probes_over_the_life_of_the_process(tmp_path: Path) -> None:
             agent.end()
 
 
+def test_a_stop_while_it_still_opens(tmp_path: Path) -> None:
+    """SIGTERM while an output takes for ever to open: it ends with 0, without a second signal."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/slow.py").write_text(SLOW)
+    text = BASE.partition("outputs:")[0] + "outputs: {slow: {type: slow}}\nplugins: [./plugins]\n"
+    agent = Agent(text, tmp_path)
+    agent.start()
+    try:
+        agent.wait_for(lambda: agent.url and agent.answers("/livez") == 200)
+        assert agent.stop(10) == 0
+    finally:
+        agent.end()
+    assert "Traceback" not in agent.stderr
+
+
 def test_stuck_is_not_ready(tmp_path: Path) -> None:
     """Input that waits while nothing is delivered for `stuck_after` turns `/readyz` 503 with the output's name and last error."""
     (tmp_path / "app.log").write_text("a\n")

@@ -215,3 +215,18 @@ async def test_a_reload_takes_a_changed_python_file(world: World) -> None:
     assert [event["v"] for event in world.kept()] == [1] * 10 + [2] * 10
     runner.stop()
     assert await running == 0
+
+
+async def test_a_reload_that_exchanges_the_only_input_does_not_end_the_process(world: World) -> None:
+    """Between the input that left and the one that comes there is none, and that is not the end."""
+    slow = ", broken_until: 20, delivery: {retry: {first: 10ms, max: 10ms}}"
+    world.write(forever="true", output=slow)
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.topology.in_flight == 10)
+    world.write(forever="true", count=20, output=slow)
+    assert await runner.reload()  # the old input drains first, and that takes some tries
+    await until(lambda: len(world.kept()) == 20)
+    assert not running.done()
+    runner.stop()
+    assert await running == 0
