@@ -151,11 +151,11 @@ class Runner:
         left = self.topology.in_flight
         status = HELD if self.held() else CLEAN
         flows = [source.feed.flow for source in self.topology.sources.values()]
-        delivered = sum(outlet.flow.total_delivered for outlet in self.topology.outlets.values())
+        delivered = ", ".join(f"{name} {each.flow.total_delivered}" for name, each in self.topology.outlets.items())
         dead = sum(pipeline.flow.dead.total() for pipeline in self.topology.pipelines.values())
         dead += sum(outlet.flow.dead.total() for outlet in self.topology.outlets.values())
         letters = f", {dead} dead letters in {self.dead_letters.folder}" if dead else ""
-        log.info("%d events read, %d delivered%s", sum(flow.events for flow in flows), delivered, letters)
+        log.info("%d events read; delivered: %s%s", sum(flow.events for flow in flows), delivered, letters)
         if left or status == HELD:
             again = "their sources will send them again" if status == CLEAN else "some of them cannot be sent again"
             log.warning("stopped while %d events were not delivered; %s", left + self._unsent(), again)

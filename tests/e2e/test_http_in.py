@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -99,7 +102,7 @@ def test_a_stop_answers_the_open_requests(tmp_path: Path) -> None:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(post, address(agent), lines(1))
             agent.wait_for(lambda: server.seen)
-            agent.signal(15)
+            agent.signal(signal.SIGTERM)
             agent.wait_for(lambda: agent.answers("/readyz") == 503)
             assert not answer.done()
             server.gate.set()
@@ -152,3 +155,73 @@ def test_a_destination_that_answers_503_for_a_while(tmp_path: Path) -> None:
         assert agent.metric("shipper_output_requests_total", output="out", outcome="unavailable") == 10
         assert agent.metric("shipper_output_retries_total", output="out") == 10
         assert agent.stop() == 0
+
+
+def test_a_sender_that_hangs_up_changes_nothing(tmp_path: Path) -> None:
+    """The connection breaks while the destination has not answered: the events are delivered once, and are accounted for."""
+    with Destination() as server, Agent(WEB.replace("URL", server.url), tmp_path) as agent:
+        server.gate.clear()
+        port = int(address(agent).rpartition(":")[2])
+        body = lines(1, 2)
+        with socket.create_connection(("127.0.0.1", port)) as sender:
+            sender.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n")
+            sender.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            agent.wait_for(lambda: server.seen)
+        server.gate.set()
+        agent.wait_for(lambda: len(server.events()) == 2)
+        assert post(address(agent), lines(3))[0] == 200
+        agent.wait_for(lambda: agent.metric("shipper_in_flight_events") == 0)
+        assert agent.metric("shipper_unaccounted_events") == 0
+        assert agent.stop() == 0
+    assert [event["id"] for event in server.events()] == [1, 2, 3]
+
+
+def test_senders_through_reloads_and_restarts(tmp_path: Path) -> None:
+    """The listener is exchanged by reloads and the process stopped and started: what was answered 200 is there, what was not is sent again, nothing is missing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    text = (
+        WEB.replace("listen: 127.0.0.1:0", f"listen: '{url[7:]}', max_body_bytes: 1MiB")
+        + "api: {listen: 127.0.0.1:0}\n"
+    )
+    stop, acknowledged, again = threading.Event(), list[int](), Counter[int]()
+
+    def send(first: int) -> None:
+        n = first
+        while not stop.is_set():
+            try:
+                status = post(url, lines(n))[0]
+            except OSError:  # nobody listens just now, or it hung up without an answer
+                status = 0
+            if status == 200:
+                acknowledged.append(n)
+                n += 4
+            else:
+                assert status in (0, 503)
+                again[n] += 1
+                stop.wait(0.02)
+
+    with Destination() as server, Agent(text.replace("URL", server.url), tmp_path) as agent:
+        with ThreadPoolExecutor(4) as pool:
+            senders = [pool.submit(send, n) for n in range(4)]
+            try:
+                for number in range(4):
+                    seen = len(acknowledged)
+                    agent.wait_for(lambda: len(acknowledged) > seen + 20)  # noqa: B023
+                    if number == 2:
+                        assert agent.stop() == 0
+                        agent.start()
+                        agent.ready()
+                        continue
+                    agent.config.write_text(text.replace("URL", server.url).replace("1MiB}", f"{number + 2}MiB}}"))
+                    before = agent.metric("shipper_reloads_total", outcome="ok")
+                    agent.signal(signal.SIGHUP)
+                    agent.wait_for(lambda: agent.metric("shipper_reloads_total", outcome="ok") > before)  # noqa: B023
+            finally:
+                stop.set()
+            for sender in senders:
+                sender.result(30)
+        assert agent.stop() == 0
+    found = Counter(event["id"] for event in server.events())
+    assert not set(acknowledged) - set(found), "answered 200 and not there"
+    assert not {n for n, count in found.items() if count > 1 + again[n]}
