@@ -87,6 +87,7 @@ class _Loader:
         settings = self.reader.options(root, Settings, "")
         if settings is not INVALID:
             self.reader.registry = Registry(settings.plugins)
+            self._folders(root, settings)
             self._refuse_what_is_not_there_yet(root, settings)
         inputs = self._components(sections["inputs"], Input.kind)
         filters = self._components(sections["filters"], Filter.kind)
@@ -142,6 +143,13 @@ class _Loader:
             what = f"found {path!r} again, expected it once; it was first at {mark.name}:{mark.line + 1}"
             self.reader.note(key, path, what)
         first.setdefault(path, key)
+
+    def _folders(self, root: MappingNode, settings: Settings) -> None:
+        listed = next((value for key, value in pairs(root) if key.value == "plugins"), None)
+        for index, folder in enumerate(settings.plugins):
+            if not folder.is_dir() and isinstance(listed, SequenceNode):
+                node = listed.value[index]
+                self.reader.note(node, f"plugins[{index}]", f"found {node.value!r}, expected a folder")
 
     def _refuse_what_is_not_there_yet(self, root: MappingNode, settings: Settings) -> None:
         if settings.workers != 1:

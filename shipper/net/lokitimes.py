@@ -12,6 +12,8 @@ __all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds"]
 
 def nanoseconds(text: Any) -> str | None:
     """An RFC 3339 time in digits; None for what is none, or lies outside 1970 to 2262."""
+    if not isinstance(text, str):
+        return None
     try:
         at = to_epoch_ns(text)
     except (ValueError, TypeError, IndexError):

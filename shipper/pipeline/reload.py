@@ -129,7 +129,9 @@ async def _inputs(topology: Topology, config: Config) -> None:
         await _drained(topology, source.feed.flow)
         await source.close()
         del topology.sources[source.spec.name]
-    flows = {source.spec.name: source.feed.flow for source in leaving}
+        if source.feed.flow.in_flight:  # still counted: nobody may end as if it were delivered
+            topology.left.append(source)
+    flows = {source.spec.name: source.feed.flow for source in leaving if source not in topology.left}
     for name, spec in wanted.items():
         if name not in topology.sources:
             source = topology.make_source(spec, flows.get(name))

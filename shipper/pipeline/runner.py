@@ -163,7 +163,7 @@ class Runner:
 
     def held(self) -> int:
         """Events in memory that no source will say again."""
-        once_only = [source for source in self.topology.sources.values() if not source.input.repeatable]
+        once_only = [source for source in self.topology.all_sources if not source.input.repeatable]
         return self._unsent() + sum(source.feed.flow.in_flight for source in once_only)
 
     def _unsent(self) -> int:

@@ -53,6 +53,7 @@ class Topology:
         self.leaving: list[Outlet] = []
         """Outputs that a reload took out, until they have delivered what they hold."""
         self.sources: dict[str, Source] = {}
+        self.left: list[Source] = []
         self.pipelines: dict[str, Pipeline] = {}
         self.steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +154,12 @@ class Topology:
     @property
     def in_flight(self) -> int:
         """Events that came in and are not safe yet."""
-        return sum(source.feed.flow.in_flight for source in self.sources.values())
+        return sum(source.feed.flow.in_flight for source in self.all_sources)
+
+    @property
+    def all_sources(self) -> list[Source]:
+        """Those that are configured, and those that a reload took out while something of theirs was on its way."""
+        return [*self.sources.values(), *self.left]
 
     def flush(self) -> None:
         for outlet in [*self.outlets.values(), *self.leaving]:

@@ -54,12 +54,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for ca in ("ca", "other_ca"):
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")  # fmt: skip
+                "-subj", f"/CN={ca}", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")  # fmt: skip
     for name, ca, host in (
         ("good", "ca", "IP:127.0.0.1,DNS:logs.example"), ("wrong_host", "ca", "DNS:other.example"),
         ("foreign", "other_ca", "IP:127.0.0.1"),
     ):  # fmt: skip
-        (folder / f"{name}.ext").write_text(f"subjectAltName={host}\n")
+        (folder / f"{name}.ext").write_text(f"subjectAltName={host}\nauthorityKeyIdentifier=keyid\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-days", "2",

@@ -230,3 +230,22 @@ async def test_a_reload_that_exchanges_the_only_input_does_not_end_the_process(w
     assert not running.done()
     runner.stop()
     assert await running == 0
+
+
+async def test_what_a_removed_input_had_on_its_way_stays_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that a reload takes out while its output is down is still accounted for at the stop."""
+    monkeypatch.setattr("shipper.pipeline.reload.DRAIN", 0.05)
+    world.write(forever="true", output=", broken_until: 1000000")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.topology.in_flight == 10)
+    text = BASE.replace("  in: {{", "  other: {{")
+    world.write(text, forever="true", count=0, output=", broken_until: 1000000")
+    assert await runner.reload()
+    assert list(runner.topology.sources) == ["other"]
+    assert runner.topology.in_flight == 10
+    assert runner.held() == 0  # it can say them again
+    runner.topology.left[0].input.repeatable = False  # type: ignore[misc]
+    assert runner.held() == 10
+    runner.stop()
+    assert await asyncio.wait_for(running, 5) == 3
