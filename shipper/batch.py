@@ -7,7 +7,6 @@ when the batch is safe (delivered, dead-lettered, or on disk).
 
 from __future__ import annotations
 
-import copy
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,11 +99,25 @@ class Batch:
         """A batch that can be changed without this one noticing; free while nobody looked into it."""
         if self._raw is not None:
             return Batch(raw=self._raw, attrs=self.attrs, decode=self.decode, size=self.size)
-        return Batch(copy.deepcopy(self.events), attrs=self.attrs, size=self.size)
+        return Batch([copied(event) for event in self.events], attrs=self.attrs, size=self.size)
 
     def __repr__(self) -> str:
         held = "raw" if self._raw is not None else "events"
         return f"Batch({len(self)} {held}, {self.size} bytes, attrs={dict(self.attrs)})"
+
+
+DEEP = 200
+
+
+def copied(value: Any, depth: int = 0) -> Any:
+    """Mappings and lists copied all the way down; what lies deeper than 200 levels, which no output writes, is shared."""
+    if depth > DEEP:
+        return value
+    if type(value) is dict:
+        return {key: copied(each, depth + 1) if type(each) in (dict, list) else each for key, each in value.items()}
+    if type(value) is list:
+        return [copied(each, depth + 1) if type(each) in (dict, list) else each for each in value]
+    return value
 
 
 def merged(event: Event, attrs: Attrs) -> Event:

@@ -30,7 +30,7 @@ class Duration(float):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raise ValueError with what was expected."""
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", text)
+        found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", text)
         if not found:
             raise ValueError("a duration such as 500ms, 10s, 5m, 1h or 7d")
         return cls(float(found[1]) * cls.UNITS[found[2]])
@@ -54,7 +54,7 @@ class Size(int):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raise ValueError with what was expected."""
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|)\s*", text)
+        found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?)\s*([KMGT]i?B|B|)\s*", text)
         if not found:
             raise ValueError("a size such as 512KiB, 5MiB or 1GiB")
         return cls(int(float(found[1]) * cls.UNITS[found[2]]))
@@ -102,10 +102,14 @@ class Url:
     SCHEMES: ClassVar = ("http", "https")
 
     def __init__(self, text: str) -> None:
-        parts = urlsplit(text)
-        if parts.scheme not in self.SCHEMES or not parts.hostname:
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in self.SCHEMES and parts.hostname
+            parts.port  # noqa: B018  (it raises ValueError when it is no port)
+        except ValueError:  # it says what it took for the port, which may be half of a password
+            usable = False
+        if not usable:
             raise ValueError("an address such as http://127.0.0.1:9200")
-        parts.port  # noqa: B018  (it raises ValueError when it is no port)
         self._text = text
 
     def reveal(self) -> str:

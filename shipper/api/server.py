@@ -93,7 +93,7 @@ class Server:
                 await self._answer(writer, Answer(431, "too large\n"), keep=False)
                 return False
         request = parse(head, str((writer.get_extra_info("peername") or ("",))[0]))
-        if request is None or "content-length" in request.headers or "transfer-encoding" in request.headers:
+        if request is None or brings_body(request):
             await self._answer(writer, Answer(400, "not a request this server understands\n"), keep=False)
             return False
         if request.method not in ("GET", "HEAD"):
@@ -116,6 +116,10 @@ class Server:
         writer.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (content if body else b""))
         async with asyncio.timeout(PATIENCE):
             await writer.drain()
+
+
+def brings_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def parse(head: bytes, peer: str) -> Request | None:

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import sys
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -87,7 +88,7 @@ def new(kind: str, name: str, folder: Path) -> None:
     """Write a plugin that works, with a test that passes, ready to edit."""
     from shipper.cli.templates import TEMPLATES
 
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or name.startswith("test_"):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or name.startswith("test_") or iskeyword(name):
         click.echo(f"found the name {name!r}, expected lower-case letters, digits and `_`, such as geo", err=True)
         sys.exit(BAD_CONFIG)
     if name in Registry().names(kind):

@@ -11,7 +11,7 @@ import orjson
 from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec
 from shipper.errors import Refused
-from shipper.text.jsonlines import encode_lines
+from shipper.text.jsonlines import encode_lines, written
 
 
 class Json(Codec):
@@ -51,7 +51,7 @@ class Json(Codec):
 def _event(value: Any) -> Event:
     if type(value) is dict:
         return value
-    return {"message": orjson.dumps(value).decode(), "shipper_error": "json: not an object"}
+    return {"message": written(value), "shipper_error": "json: not an object"}
 
 
 def _one_behind_the_other(data: bytes) -> list[Event]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-PART = re.compile(r"\$(?:\$|\{(?P<inside>[^{}]*)\})")
+PART = re.compile(r"\$(?:\$|\{(?P<inside>[^{}]*)\}|(?P<open>\{))")
 NAME = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<how>:-|:\?)(?P<rest>.*))?", re.S)
 
 
@@ -17,14 +17,17 @@ def interpolate(text: str, env: Mapping[str, str], base: Path) -> str:
 
     def put_in(found: re.Match[str]) -> str:
         inside = found["inside"]
+        if found["open"]:
+            raise ValueError("found ${ without a } of its own, expected ${NAME}, or $${ for the two characters")
         if inside is None:
             return "$"
         if inside.startswith("file:"):
             return _secret_file(inside[5:], base)
         name = NAME.fullmatch(inside)
         if name is None:
+            shown = re.match(r"\w*", inside)[0]  # type: ignore[index]  # what follows may be a secret
             raise ValueError(
-                f"found ${{{inside}}}, expected ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} or ${{file:path}}"
+                f"found ${{{shown}...}}, expected ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} or ${{file:path}}"
             )
         value = env.get(name["name"], "")
         if value or (name["how"] is None and name["name"] in env):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shipper.component import Filter, Input, Output
-from shipper.config.annotations import option_fields
+from shipper.config.annotations import hints_of, option_fields
 from shipper.config.model import Config, Pipe, PipelineOptions, Route, Settings, Spec, TestOptions
 from shipper.config.nodes import Mapping as MappingNode
 from shipper.config.nodes import Node, Scalar, compose, pairs, problem
@@ -61,10 +61,9 @@ def load(paths: Sequence[Path], env: Mapping[str, str] | None = None) -> Config:
             roots.append(node)
         elif node is not None and not is_null(node):
             problems.append(problem(node, "", "found no mapping, expected inputs, outputs and so on"))
-        elif len(files) == 1:
-            problems.append(
-                Problem("found an empty configuration, expected at least inputs and outputs", str(file), 1, 1)
-            )
+    if not roots and not problems:
+        what = "found an empty configuration, expected at least inputs and outputs"
+        problems.append(Problem(what, str(files[0]), 1, 1))
     if problems:
         raise ConfigError(in_order(problems + structure))
     return _Loader(files, roots, os.environ if env is None else env, structure).config()
@@ -89,6 +88,8 @@ class _Loader:
             self.reader.registry = Registry(settings.plugins)
             self._folders(root, settings)
             self._refuse_what_is_not_there_yet(root, settings)
+        else:
+            self.reader.registry = Registry(self._plugins_alone(root))
         inputs = self._components(sections["inputs"], Input.kind)
         filters = self._components(sections["filters"], Filter.kind)
         outputs = self._components(sections["outputs"], Output.kind)
@@ -150,6 +151,12 @@ class _Loader:
             if not folder.is_dir() and isinstance(listed, SequenceNode):
                 node = listed.value[index]
                 self.reader.note(node, f"plugins[{index}]", f"found {node.value!r}, expected a folder")
+
+    def _plugins_alone(self, root: MappingNode) -> list[Path]:
+        """The plugin folders when another top-level option is wrong: that must not make their types unknown."""
+        listed = [value for key, value in pairs(root) if key.value == "plugins"]
+        folders = Reader(Registry(), self.env).read(listed[0], hints_of(Settings)["plugins"], "") if listed else []
+        return [] if folders is INVALID else folders
 
     def _refuse_what_is_not_there_yet(self, root: MappingNode, settings: Settings) -> None:
         if settings.workers != 1:
@@ -250,8 +257,11 @@ class _Loader:
             if name.value not in known:
                 what = f"found {name.value!r}, expected the name of {article(kind)}: {', '.join(known) or 'none is defined'}"
                 self.reader.note(name, here, what, nearest(name.value, known))
-            elif name.value in seen and kind != "filter" and not routed:
-                self.reader.note(name, here, f"found {name.value!r} again, expected each {kind} once in a pipeline")
+            elif name.value in seen and kind != "filter":
+                hint = "join the conditions with `or`" if routed else ""
+                self.reader.note(
+                    name, here, f"found {name.value!r} again, expected each {kind} once in a pipeline", hint
+                )
             seen.add(name.value)
 
     def _unused(self, written: dict[str, list[Scalar]], pipes: dict[str, Pipe]) -> None:

@@ -28,7 +28,7 @@ class ApiOptions(Group):
     listen: Annotated[
         str | None,
         Meta(
-            pattern=r"^.+:\d{1,5}$",
+            pattern=r"^.+:(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$",
             examples=["127.0.0.1:9600"],
             description="`host:port`; loopback unless told, port 0 takes any free one, null turns it off.",
         ),

@@ -111,7 +111,11 @@ def _structure(root: Node) -> tuple[list[Problem], bool]:
         if id(node) in sizes:
             return sizes[id(node)]
         if not str(node.tag).startswith("tag:yaml.org,2002:") or "python" in str(node.tag):
-            found.append(problem(node, path, f"found the tag {str(node.tag)[:60]!r}, expected plain YAML"))
+            if str(node.tag).startswith("!"):  # perhaps a password that somebody forgot to quote: not shown
+                what, hint = "found a word that begins with `!`", "put it in quotes if it is text"
+            else:
+                what, hint = f"found the tag {str(node.tag)[:60]!r}", ""
+            found.append(problem(node, path, f"{what}, expected plain YAML", hint))
         active.add(id(node))
         total = 1
         if isinstance(node, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ class _Invalid:
 
 INVALID: Any = _Invalid()
 PLAIN = "tag:yaml.org,2002:"
+REFERENCE = re.compile(r"\$\{(\w+|file:[^{}]*)\}")
+"""Says where a secret is, and nothing of it."""
 
 
 class Reader:
@@ -48,10 +51,8 @@ class Reader:
         return INVALID
 
     def expected(self, node: Node, path: str, annotation: Any, expected: str = "", suggestion: str = "") -> Any:
-        hide = isinstance(annotation, type) and issubclass(annotation, Secret | Url)
-        return self.note(
-            node, path, f"found {found(node, hide)}, expected {expected or phrase(annotation)}", suggestion
-        )
+        what = found(node, hide=holds_secret(annotation))
+        return self.note(node, path, f"found {what}, expected {expected or phrase(annotation)}", suggestion)
 
     # values
     def read(self, node: Node, annotation: Any, path: str, metas: tuple[msgspec.Meta, ...] = ()) -> Any:
@@ -105,9 +106,8 @@ class Reader:
             return self.expected(node, path, kind, what, f"did you mean {node.value}s?")
         if not what or what.startswith(("a ", "an ", "at ", "one of ")):
             return self.expected(node, path, kind, what)
-        hide = isinstance(kind, type) and issubclass(kind, Secret | Url)
         tail = "" if "expected" in what or ";" in what else f", expected {phrase(kind)}"
-        return self.note(node, path, f"found {found(node, hide)}: {what}{tail}")
+        return self.note(node, path, f"found {found(node, holds_secret(kind))}: {what}{tail}")
 
     def _union(self, node: Node, annotation: Any, path: str, metas: tuple[msgspec.Meta, ...]) -> Any:
         members = [member for member in get_args(annotation) if member is not types.NoneType]
@@ -150,7 +150,8 @@ class Reader:
 
     def _list(self, node: Node, inner: Any, path: str, metas: tuple[msgspec.Meta, ...]) -> Any:
         if not isinstance(node, SequenceNode):
-            hint = f"write [{node.value}]" if isinstance(node, Scalar) and node.value and "\n" not in node.value else ""
+            plain = isinstance(node, Scalar) and node.value and "\n" not in node.value and not holds_secret(inner)
+            hint = f"write [{node.value if plain else '...'}]" if isinstance(node, Scalar) else ""
             return self.expected(node, path, list[inner], suggestion=hint)
         values = [self.read(item, inner, f"{path}[{index}]", metas) for index, item in enumerate(node.value)]
         for meta in metas:
@@ -198,8 +199,9 @@ class Reader:
         else:
             tag = node
         if not isinstance(tag, Scalar) or tag.value not in tags:
-            name = tag.value if isinstance(tag, Scalar) else ""
-            return self.note(tag, path, f"found {found(tag)}, expected {expected}", nearest(name, tags))
+            suggestion = nearest(tag.value if isinstance(tag, Scalar) else "", tags)
+            hide = not suggestion and any(holds_secret(hint) for group in groups for hint in hints_of(group).values())
+            return self.note(tag, path, f"found {found(tag, hide)}, expected {expected}", suggestion)
         return self.options(node, tags[tag.value], path, skip=("type",))
 
     def _component(self, node: Node, kind: type[Component], path: str) -> Any:
@@ -338,10 +340,17 @@ def found(node: Node, hide: bool = False) -> str:
         return "a list"
     if is_null(node):
         return "nothing"
-    if hide and "${" not in node.value:
+    if hide and not REFERENCE.fullmatch(node.value):
         return "a value"
     text = node.value if len(node.value) <= 60 else node.value[:57] + "..."
     return repr(text)
+
+
+def holds_secret(annotation: Any) -> bool:
+    """Whether what is written for it may be a secret: one, an address, or a list or mapping of them."""
+    if isinstance(annotation, type) and issubclass(annotation, Secret | Url):
+        return True
+    return any(holds_secret(inner) for inner in get_args(annotation))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -89,14 +89,18 @@ class DeadLetters:
 
 
 def append(path: Path, body: bytes) -> None:
-    """Append whole lines and fsync them; after a failure the file ends where it ended before."""
+    """Append whole lines and fsync them; after a failure the file ends where it ended before.
+
+    What a crash left of a line ends there: it must not spoil the next one.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = not path.exists()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
         size = os.fstat(handle).st_size
         try:
-            view = memoryview(body)
+            torn = size and os.pread(handle, 1, size - 1) != b"\n"
+            view = memoryview(b"\n" + body if torn else body)
             while view:
                 view = view[os.write(handle, view) :]
             os.fsync(handle)

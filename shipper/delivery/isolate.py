@@ -36,7 +36,7 @@ class Isolate:
                 await self.write(request)
             except Partial as answer:
                 await self._partial(todo, request, answer)
-                return
+                row, part = 0, part * 2
             except Rejected as refusal:
                 if _events(request) > 1:
                     todo[:part] = halves = self._halves(request)
@@ -61,7 +61,7 @@ class Isolate:
             await self.aside.refused(answer.refused)
         self.flow.delivered_events(_events(request) - _events(answer.rest) - len(answer.refused))
         todo[: len(request)] = answer.rest
-        if todo:
+        if answer.rest:
             raise Unavailable(answer.reason or "partly unavailable", answer.after)
 
     def _halves(self, request: list[Piece]) -> list[Piece]:

@@ -164,7 +164,8 @@ class Assembler:
             self._place = (cut.end, cut.mark)
         elif codec.unfinished <= len(cut.raw) + 1:
             count = (cut.raw + b"\n")[-codec.unfinished :].count(b"\n")
-            begin = self.lines.starts(cut)[-count]
+            starts = self.lines.starts(cut)
+            begin = starts[-min(count, len(starts))]  # with another delimiter a line may hold newlines
             self._place = (begin, self.lines.mark(cut, begin))
         return (self._batch(cut, events), self._place) if events else None
 

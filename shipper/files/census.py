@@ -37,6 +37,8 @@ class Following:
     rotate_wait: float = 5.0
     ignore_older: float | None = None
     reading: Reading = field(default_factory=Reading)
+    own: str = ""
+    """The folder in which Shipper itself writes."""
 
 
 class Census:
@@ -49,7 +51,7 @@ class Census:
         self.positions = positions
         self.files: dict[Key, Tailed] = {}
         self.hot: dict[Tailed, None] = {}
-        self.discovery = Discovery(following.include, following.exclude, self.trouble)
+        self.discovery = Discovery(following.include, following.exclude, self.trouble, following.own)
         self._troubled: dict[str, float] = {}
         self._most = max(8, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
         self._opened = 0

@@ -17,7 +17,8 @@ _MAGIC = re.compile(r"[*?\[]")
 Trouble = Callable[[str, OSError], None]
 
 
-_TOKEN = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_TOKEN = re.compile(r"\*+|\?|\[!?+(?:\][^\]]*|[^\]]+)\]|.", re.DOTALL)
+_MEMBER = re.compile(r"(.)-(.)|(.)", re.DOTALL)
 
 
 def _part(pattern: str) -> str:
@@ -29,11 +30,22 @@ def _part(pattern: str) -> str:
         elif found == "?":
             pieces.append("[^/]")
         elif len(found) > 1:
-            inside = found[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-            pieces.append("(?!/)[" + ("^" + inside[1:] if inside[0] == "!" else inside) + "]")
+            pieces.append(_set(found[1:-1]))
         else:
             pieces.append(re.escape(found))
     return "".join(pieces)
+
+
+def _set(inside: str) -> str:
+    """What stands in brackets; a range that goes backwards is empty, as in a shell."""
+    members = "".join(
+        re.escape(one) if one else f"{re.escape(low)}-{re.escape(high)}"
+        for low, high, one in _MEMBER.findall(inside.removeprefix("!"))
+        if one or low <= high
+    )
+    if inside.startswith("!"):
+        return f"[^/{members}]"
+    return f"(?!/)[{members}]" if members else "(?!)"
 
 
 @lru_cache(maxsize=512)
@@ -50,21 +62,39 @@ def _exclusion(pattern: str) -> str:
     return ("" if pattern.startswith("/") else "(?:.*/)?") + "".join(pieces)
 
 
-class Discovery:
-    """Finds the files of some patterns, again and again. What cannot be looked into goes to `trouble`."""
+def _fixed(parts: list[str]) -> int:
+    """How many parts of a pattern are folders by name."""
+    return next((index for index, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
 
-    def __init__(self, include: Iterable[str], exclude: Sequence[str], trouble: Trouble) -> None:
+
+def _base(parts: list[str]) -> str:
+    return "/" + "/".join(parts[: _fixed(parts)])
+
+
+def _barred(parts: list[str], own: str) -> str:
+    """How paths begin that a pattern finds in `own` only because a wildcard leads there; empty for none."""
+    return f"{own}/" if own.startswith(_base(parts).rstrip("/") + "/") else ""
+
+
+class Discovery:
+    """Finds the files of some patterns, again and again. What cannot be looked into goes to `trouble`.
+
+    `own` is a folder into which no wildcard leads; a pattern that names it finds what is there.
+    """
+
+    def __init__(self, include: Iterable[str], exclude: Sequence[str], trouble: Trouble, own: str = "") -> None:
         self._patterns = [os.path.abspath(os.path.expanduser(pattern)).split("/")[1:] for pattern in include]  # noqa: PTH100, PTH111
         excluded = "|".join(f"(?:{_exclusion(each)})" for each in exclude)
         self._excluded = re.compile(excluded, re.DOTALL) if excluded else None
         self._trouble = trouble
+        self._barred = [_barred(parts, own) for parts in self._patterns]
 
     def bases(self) -> dict[str, bool]:
         """The folders in which files can appear, and whether their subfolders matter; none lies in another."""
         found: dict[str, bool] = {}
         for parts in self._patterns:
-            fixed = next((index for index, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
-            base = "/" + "/".join(parts[: min(fixed, len(parts) - 1)])
+            fixed = _fixed(parts)
+            base = _base(parts)
             found[base] = found.get(base, False) or fixed < len(parts) - 1
         return {
             base: deep
@@ -77,13 +107,13 @@ class Discovery:
 
     def paths(self) -> Iterator[str]:
         """Every path that matches, each once; whether it is there and of what kind, nobody has asked yet."""
-        if len(self._patterns) == 1 and self._excluded is None:
+        if len(self._patterns) == 1 and self._excluded is None and not self._barred[0]:
             yield from self._walk("/", self._patterns[0], frozenset())
             return
         seen: set[str] = set()
-        for parts in self._patterns:
+        for parts, barred in zip(self._patterns, self._barred, strict=True):
             for path in self._walk("/", parts, frozenset()):
-                if path not in seen and not self.excluded(path):
+                if path not in seen and not self.excluded(path) and not (barred and path.startswith(barred)):
                     seen.add(path)
                     yield path
 

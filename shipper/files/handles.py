@@ -136,7 +136,7 @@ def open_file(path: str) -> Handle:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):  # exchanged meanwhile
             raise NotRegular(f"{path} is no regular file")
-        packed = path.endswith(".gz") and os.pread(fd, 2, 0) == b"\x1f\x8b"
+        packed = path.endswith(".gz") and b"\x1f\x8b".startswith(os.pread(fd, 2, 0))  # an empty one will be filled
         return GzipHandle(fd) if packed else Handle(fd)
     except BaseException:
         os.close(fd)

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Protocol
 
 from shipper.files.traces import Traces
 from shipper.options import Duration, Group, Meta, Size
+from shipper.text.patterns import LONGEST
 
 
 class Grouper(Protocol):
@@ -127,7 +128,7 @@ _LOOKS_BEYOND = re.compile(r"\(\?<?[=!]|\\[AZ]|\(\?\(|\(\?[a-zA-Z]*-")
 
 
 class Patterned:
-    """Events begin at the lines in which a pattern is found, or at all others."""
+    """Events begin at the lines in which a pattern is found (in their first 64 KiB), or at all others."""
 
     open: ClassVar[bool] = True
 
@@ -143,7 +144,8 @@ class Patterned:
         """Nothing is remembered between lines."""
 
     def begins(self, text: str) -> list[int]:
-        if self._whole is not None:
+        bounded = len(text) <= LONGEST or max(map(len, text.split("\n"))) <= LONGEST
+        if self._whole is not None and bounded:
             found = []
             for match in self._whole.finditer(text):
                 if match.end() > match.start() and "\n" in match[0]:
@@ -153,7 +155,7 @@ class Patterned:
                 return found if self._starts else self._others(text, found)
         found, at, search = [], 0, self._search
         for line in text.split("\n"):
-            if (search(line) is not None) is self._starts:
+            if (search(line, 0, LONGEST) is not None) is self._starts:
                 found.append(at)
             at += len(line) + 1
         return found

@@ -36,9 +36,13 @@ def not_counted(what: str, events: int = 1, **labels: str) -> None:
 
 @lru_cache
 def canonical(encoding: str) -> str:
-    """The codec's own name; LookupError when Python has no such text encoding."""
-    name = codecs.lookup(encoding).name
-    "\n".encode(name)  # what is no text encoding (`hex`, `zlib`) raises LookupError here
+    """The codec's own name; LookupError when Python has no such text encoding, or one that cannot replace what is broken."""
+    try:
+        name = codecs.lookup(encoding).name
+        "\n".encode(name, "replace")  # what is no text encoding (`hex`, `zlib`) raises LookupError here
+        b"\xff\n".decode(name, "replace")
+    except ValueError as error:
+        raise LookupError(f"{encoding!r} is no encoding for text") from error
     return {"utf-8-sig": "utf-8", "ascii": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(name, name)
 
 
@@ -120,7 +124,7 @@ class Lines:
     def _use(self, encoding: str) -> None:
         self._encoding = encoding
         self.delimiter = self.reading.delimiter.encode(encoding)
-        self._width = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
+        self.width = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
         self._newline = self.reading.delimiter == "\n"
         self._cr = "\r".encode(encoding)
         self._slack = len(self._cr) + len(self.delimiter)
@@ -226,7 +230,7 @@ class Lines:
     def _ends(self, data: bytes) -> list[int]:
         """Behind each delimiter, from left to right, on whole characters."""
         found, size, at = [], len(self.delimiter), 0
-        find, width, delimiter = data.find, self._width, self.delimiter
+        find, width, delimiter = data.find, self.width, self.delimiter
         while (at := find(delimiter, at)) >= 0:
             if at % width:
                 at += 1
@@ -343,7 +347,7 @@ class Lines:
         if len(self.delimiter) == 1:
             return b""
         start = max(0, self._skipped - len(self.delimiter) + 1)
-        return data[len(data) - (self._skipped - start + start % self._width) :]
+        return data[len(data) - (self._skipped - start + start % self.width) :]
 
     def _skip(self, data: bytes, earlier: bytes) -> list[Cut]:
         whole = self._rest + data

@@ -91,11 +91,13 @@ class Tailed:
         if not data:
             return b""
         self.truncated = False
-        start += len(data) - len(data.lstrip(b"\0"))
+        zeros = len(data) - len(data.lstrip(b"\0"))
+        zeros -= zeros % lines.width  # the first half of a character may be zero too
+        start += zeros
         if not start:
             return None
         lines.start_at(start)
-        return data.lstrip(b"\0")
+        return data[zeros:]
 
     def learn(self) -> bool:
         """Take a longer digest of the beginning while there is one to take; raises Unreadable."""

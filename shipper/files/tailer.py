@@ -163,6 +163,9 @@ class Tailer:
         except BROKEN as error:
             self.census.trouble(file.path, error)
             file.settled = True
+            if file.assembler is None:  # broken before the position: there is nothing to give out
+                self._rest(file, now)
+                return False
         except Unreadable as error:
             self._failed(file, error, now)
             return False

@@ -1,7 +1,8 @@
 """Stack traces of the usual languages: which lines belong to the one before.
 
 The rules follow those of Google's detect-exceptions plugin for Fluentd (`exception_detector.rb`), with the
-chained and marked tracebacks of today's Python.
+chained and marked tracebacks of today's Python. No rule takes more than linear time: who writes a line must not be
+able to stall the reader.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("panic frame", r"^$", "goroutine"),
         Rule("goroutine", r"^goroutine \d+ \[[^\]]+\]:$", "frame"),
         Rule("goroutine", r"^(?:exit status|rax|rip) ", "frame"),
-        Rule("frame", r"^(?:[^\s.:]+\.)*[^\s():]+\(|^created by |^\.\.\.", "place"),
+        Rule("frame", r"^[^\s:]*[^\s():]\(|^created by |^\.\.\.", "place"),
         Rule("place", r"^\s", "frame"),
     ),
     "ruby": (
-        Rule("", r"Error \(.*\):$", "rails"),
-        Rule("", r"\.rb:\d+:in [`'].*(?:Error|Exception)", "frames"),
+        Rule("", r"^(?>.*?Error \().*\):$", "rails"),
+        Rule("", r"^(?>.*?\.rb:\d+:in [`']).*(?:Error|Exception)", "frames"),
         Rule("rails", r"^[\t ]*$", "frames"),
-        Rule("rails frames", r"^[\t ]+(?:from )?.*?\.rb:\d+:in [`']", "frames"),
+        Rule("rails frames", r"^[\t ].*?\.rb:\d+:in [`']", "frames"),
     ),
 }  # fmt: skip
 

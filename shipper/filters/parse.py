@@ -94,6 +94,8 @@ class Parse(Filter):
             yield "columns", f"is for the format csv only, not for {self.format}"
         if len(set(self.columns)) < len(self.columns):
             yield "columns", "has the same name twice"
+        if self.keep_original and self.target and self.target.keys[: len(self.field.keys)] == self.field.keys:
+            yield "target", f"is where keep_original keeps the text: {self.field}"
         if self.timestamp:
             for each in self.timestamp.formats:
                 yield from _refused("timestamp.formats", Timestamps, [each])
@@ -137,7 +139,7 @@ class Parse(Filter):
             read = [reader.line(text) for text in texts]
         for at, fields in zip(places, read, strict=True):
             found[at] = fields
-        return found, [
+        made = [
             (event if value is None else self._unread(event, value))
             if fields is None
             else fields
@@ -145,17 +147,24 @@ class Parse(Filter):
             else self._merged(event, fields, attrs)
             for event, value, fields in zip(events, values, found, strict=True)
         ]
+        if self._faults:  # an event that could not take its fields stays as it came
+            found = [None if new is old else fields for new, old, fields in zip(made, events, found, strict=True)]
+        return found, made
 
     def _merged(self, event: Event, fields: Event, attrs: Attrs) -> Event:
-        """The event with what was found in it; the event itself is not changed."""
-        event = event.copy()
-        if self.keep_original:
-            original = self.field.get(event, attrs)
-            self._put(event, fields, attrs)
-            self.field.set(event, original, attrs)
-        else:
-            self.field.pop(event)
-            self._put(event, fields, attrs)
+        """The event with what was found in it, or the event as it came when something is in the way of `target`."""
+        came, event = event, event.copy()
+        try:
+            if self.keep_original:
+                original = self.field.get(event, attrs)
+                self._put(event, fields, attrs)
+                self.field.set(event, original, attrs)
+            else:
+                self.field.pop(event)
+                self._put(event, fields, attrs)
+        except ValueError as error:
+            self.fault(came, f"parse: {error}")
+            return came
         return event
 
     def _put(self, event: Event, fields: Event, attrs: Attrs) -> None:

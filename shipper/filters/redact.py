@@ -137,7 +137,7 @@ class Redact(Filter):
         redactor, screen, events = self._redactor, self._screen, batch.events
         made: list[Event] = events.copy()
         failed: set[int] = set()
-        for path in self.fields or (None,):
+        for path in self._paths or (None,):
             seen = events if path is None else [path.get(event) for event in events]
             secret = path is not None and self._is_secret(path)
             due = dict.fromkeys(range(len(events)), screen.work) if secret else screen.events(seen)
@@ -179,9 +179,14 @@ class Redact(Filter):
     def _attrs(self, attrs: Attrs) -> Attrs:
         """Attributes are searched once for the batch, where `fields` names them."""
         made = dict(attrs)
-        for path in self.fields:
+        for path in self._paths:
             made = self._at(path, made, self._screen.work)
         return made if made != attrs else attrs
+
+    @cached_property
+    def _paths(self) -> list[FieldPath]:
+        """The fields; and, for each nested one, the key that is literally `a.b`, as both can be in an event."""
+        return [*self.fields, *(FieldPath.of(path.tops[1]) for path in self.fields if len(path.keys) > 1)]
 
     @cached_property
     def _screen(self) -> Screen:

@@ -25,7 +25,7 @@ class File(Input):
     truncated one from its beginning, the copy that `copytruncate` makes is not read twice, a removed one is
     read to its end. Positions are kept, and move when a line was delivered: after a crash no line is missing.
     `.gz` files are read whole and not followed. What was cut is marked with `truncated`, and a last line
-    whose file was rotated before it had an end with `unfinished`.
+    whose file was rotated before it had an end with `unfinished`. Wildcards do not lead into Shipper's own data folder.
     """
 
     repeatable: ClassVar[bool] = True
@@ -107,6 +107,7 @@ class File(Input):
             rotate_wait=float(self.rotate_wait),
             ignore_older=None if self.ignore_older is None else float(self.ignore_older),
             reading=Reading(self.delimiter, self.encoding, int(self.max_line_bytes), self.on_long_line),
+            own=str(self._state.absolute().parents[1]),  # the data folder
         )
         exact = self.multiline is not None or own(self.codec) is not None
         self._tailer = Tailer(following, self.scope, self._positions, self._assemble, exact)

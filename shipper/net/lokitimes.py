@@ -6,6 +6,7 @@ from typing import Any
 
 from shipper.clock import rfc3339
 from shipper.text.timestamps import to_epoch_ns
+from shipper.text.utc import in_utc
 
 __all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds"]
 
@@ -40,16 +41,10 @@ _seconds = _Seconds()
 def all_nanoseconds(written: list[str]) -> list[str]:
     """Times that all have the form `2026-11-22T12:00:00.123Z`, in one precision; raises ValueError or TypeError for others."""
     (width,) = set(map(len, written))
-    digits = width - 21
-    fractions = [text[20:-1] for text in written]
-    if not 1 <= digits <= 9 or {text[19] + text[-1] for text in written} != {".Z"} or not _digits("".join(fractions)):
+    if not 22 <= width <= 30 or not in_utc(written):
         raise ValueError("not alike")
-    zeros = "0" * (9 - digits)
-    return [_seconds[text[:19]] + fraction + zeros for text, fraction in zip(written, fractions, strict=True)]
-
-
-def _digits(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+    zeros = "0" * (30 - width)
+    return [_seconds[text[:19]] + text[20:-1] + zeros for text in written]
 
 
 def as_rfc3339(at: str) -> str:

@@ -28,6 +28,8 @@ from shipper.text.templates import Template, grouped
 _BAD_NAME = re.compile(r'[\\/*?"<>|` ,#:\x00-\x1f\x7f\ud800-\udfff]|^[-_+]|^\.{1,2}$')
 _NAME_BYTES = 255
 _ID_BYTES = 512  # a longer one fails the whole request
+# numbers stand in front (`took`, `ingest_took`) where a proxy does not pass our `filter_path` on
+_NO_ERRORS = re.compile(rb'\{(?:"\w+":\d+,)*"errors":false,')
 _ANSWER = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 
 
@@ -154,14 +156,14 @@ class Elasticsearch(Output):
         found = template.each(batch)
         ids = found if isinstance(found, list) else [found] * len(batch)
         body, count, refused = encode_lines(batch, timestamp_as="@timestamp")
-        if refused or any(each and len(each) * 4 > _ID_BYTES for each in ids):
+        if refused or any(map(_bad_id, ids)):
             if len(ids) > 1:
                 middle = len(ids) // 2
                 for half in (batch.events[:middle], batch.events[middle:]):
                     yield from self._with_ids(batch.with_events(half), head, template)
                 return
-            if ids[0] and len(ids[0].encode("utf-8", "replace")) > _ID_BYTES:
-                refused = [Refused(merged(batch.events[0], batch.attrs), f"id is longer than {_ID_BYTES} bytes")]
+            if why := _bad_id(ids[0]):
+                refused = [Refused(merged(batch.events[0], batch.attrs), why)]
         yield from refused
         if refused:
             return
@@ -188,7 +190,7 @@ class Elasticsearch(Output):
     def _items(self, url: Url, answer: Answer, pieces: Sequence[Piece]) -> None:
         """Return when every document is there, else raise what became of which."""
         count = sum(piece.count for piece in pieces)
-        if answer.body.startswith(b'{"errors":false,') and answer.body.count(b'"status":') == count:
+        if _NO_ERRORS.match(answer.body) and answer.body.count(b'"status":') == count:
             return
         try:
             said = orjson.loads(answer.body)
@@ -257,6 +259,17 @@ def _bad_name(name: str) -> str | None:
     if len(name.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
         return f"expected at most {_NAME_BYTES} bytes"
     return None
+
+
+def _bad_id(text: str | None) -> str | None:
+    """Why the server would refuse the whole request for it."""
+    if text is None or (text.isascii() and len(text) <= _ID_BYTES):
+        return None
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # of an attribute, such as the name of a file
+        return "id is not Unicode"
+    return f"id is longer than {_ID_BYTES} bytes" if size > _ID_BYTES else None
 
 
 def _is_done(status: int, op: str) -> bool:

@@ -78,7 +78,7 @@ def deliver(pipelines: Sequence[Pipeline], batch: Batch) -> Future[None]:
         return settled()
     readers = [pipeline for pipeline in pipelines if not pipeline.steps]
     writers = [pipeline for pipeline in pipelines if pipeline.steps]
+    batches = [*(batch.copy() for _ in writers[1:]), batch]  # before any of them has begun to change things
     waits = [pipeline(batch) for pipeline in readers]
-    waits += [pipeline(batch.copy()) for pipeline in writers[:-1]]
-    waits += [pipeline(batch) for pipeline in writers[-1:]]
+    waits += [pipeline(each) for pipeline, each in zip(writers, batches, strict=False)]
     return all_of(waits)

@@ -56,12 +56,12 @@ async def apply(topology: Topology, config: Config) -> None:
     topology.connect()
     for outlet, spec, output in swaps:
         topology.background(_swap(outlet, spec, output))
+    topology.leaving += leaving
+    await _inputs(topology, config)  # those that leave may still hand on what they hold, to what leaves with them
     for outlet in leaving:
-        topology.leaving.append(outlet)
         topology.background(_leave(topology, outlet))
     for component in gone:
         await component.close()
-    await _inputs(topology, config)
 
 
 async def _outlets(

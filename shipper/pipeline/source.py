@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from shipper.clock import Clock
 from shipper.component import Input
@@ -50,6 +49,7 @@ class Source:
                     return
                 await self._close_after_failure()
                 is_open = False
+                await self.clock.sleep(min(pause, 1))  # whatever failed at once would fail again at once
                 continue
             except Exception as error:
                 flow.last_error = f"{type(error).__name__}: {error}"
@@ -76,8 +76,9 @@ class Source:
         finally:
             for task in (run, failed):
                 task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+            await asyncio.wait((run, failed))  # not `await run`: who is cancelled here must hear of it
+            if not run.cancelled():
+                run.exception()  # what it raises once it is told to stop is of no more interest
 
     async def _close_after_failure(self) -> None:
         """What is still in flight is settled first, so that a line is not in flight twice."""
@@ -92,8 +93,7 @@ class Source:
         """Stop reading; deliveries go on and still move the position until `close`."""
         if self.task is not None:
             self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
+            await asyncio.wait((self.task,))  # not `await self.task`: who is cancelled here must hear of it
         self.feed.draining = True  # only now: what it still held when it was stopped is let in
         if self.feed.flow.state != "ended":
             self.feed.flow.state = "stopped"

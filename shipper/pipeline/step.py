@@ -83,6 +83,7 @@ class Step:
             log.error("filter %s: unexpected %s: %s", self.name, type(error).__name__, error, exc_info=error)
 
     def _settle(self, batch: Batch, faults: list[tuple[Event, str]], dead: list[tuple[str, Event, str]]) -> Batch:
+        faults = list({id(event): (event, reason) for event, reason in reversed(faults)}.values())[::-1]  # once each
         self.flow.errors[self.name] += len(faults)
         if self.filter.on_error == "pass":
             for event, reason in faults:

@@ -117,10 +117,14 @@ class Topology:
         return step
 
     def connect(self) -> None:
-        """Behind each input's handle, the pipelines that take it; exchanged between two batches."""
+        """Behind each input's handle, the pipelines that take it; exchanged between two batches.
+
+        An input that none takes is about to leave: what it still says goes where it went before.
+        """
         for name, source in self.sources.items():
             taking = [pipe.name for pipe in self.config.pipelines.values() if name in pipe.inputs]
-            source.feed.pipelines = [self.pipelines[pipe] for pipe in taking]
+            if taking:
+                source.feed.pipelines = [self.pipelines[pipe] for pipe in taking]
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Work that a reload leaves behind; ended with the process at the latest."""

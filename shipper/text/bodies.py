@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from shipper.batch import Attrs, Batch, Event
-from shipper.text.jsonlines import decode_lines
+from shipper.text.jsonlines import decode_lines, written
 
 __all__ = ["Form", "batches", "form_of"]
 
@@ -112,5 +112,5 @@ def _chunks(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def _kept(value: Any) -> Event:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else written(value)
     return {"message": text, "shipper_error": "json: not an object"}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
+import orjson
+
 __all__ = ["CASTS", "column"]
 
 FALSE = frozenset(("false", "no", "off", "0", "f", "n"))
@@ -36,7 +38,11 @@ def _float(value: Any) -> float:
     return number
 
 
-CASTS: dict[str, Callable[[Any], Any]] = {"int": _int, "float": _float, "bool": _bool, "str": str}
+def _str(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+CASTS: dict[str, Callable[[Any], Any]] = {"int": _int, "float": _float, "bool": _bool, "str": _str}
 """By the name of the type: `int float bool str`. Integers are kept within 64 bits, floats finite, as JSON needs it."""
 
 

@@ -18,7 +18,7 @@ import orjson
 from shipper.batch import Attrs, Batch, Event, merged
 from shipper.errors import Refused
 
-__all__ = ["Fail", "Objects", "decode_lines", "decode_objects", "encode_lines"]
+__all__ = ["Fail", "Objects", "decode_lines", "decode_objects", "encode_lines", "written"]
 
 Fail = Callable[[int, bytes, str], Event]
 """Called for a line that is no JSON object: its index, the line, and why; gives the event that takes its place.
@@ -110,6 +110,14 @@ def _one_by_one(lines: Sequence[bytes], fail: Fail) -> tuple[list[Event], int]:
     return events, failed
 
 
+def written(value: Any) -> Any:
+    """A value that was read as JSON, as text; one nested too deep to be written as it is, for an output to refuse alone."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return value
+
+
 def encode_lines(
     batch: Batch, head: bytes = b"", *, timestamp_as: str = "timestamp"
 ) -> tuple[bytes, int, list[Refused]]:
@@ -146,7 +154,7 @@ def encode_lines(
 def _tails(events: Sequence[Event], timestamp_as: str) -> list[bytes]:
     """Each event's JSON without its opening brace. Raises TypeError when one of them cannot be JSON."""
     dumps = orjson.dumps
-    if timestamp_as == "timestamp":
+    if timestamp_as == "timestamp" or not _some(events, "timestamp"):
         return [dumps(event, str)[1:] for event in events]
     if _some(events, timestamp_as):
         return [dumps(_renamed(event, timestamp_as), str)[1:] for event in events]
@@ -187,7 +195,7 @@ def _each_tail(
 
 def _some(events: Sequence[Event], name: str, timestamp_as: str = "timestamp") -> bool:
     """Whether any event will have this field of its own."""
-    if name == timestamp_as and True in map(contains, events, repeat("timestamp")):
+    if name == timestamp_as != "timestamp" and True in map(contains, events, repeat("timestamp")):
         return True
     return True in map(contains, events, repeat(name))
 

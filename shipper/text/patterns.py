@@ -50,9 +50,10 @@ def chunk_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
         if token[0] != "[" or len(token) == 1:
             tokens.append(_WITHIN_LINE.get(token, token))
         elif token[1] == "^":
-            tokens.append(rf"[^\n{token[2:]}" if token[2] != "]" else rf"[^\n\]{token[3:]}")
+            # what may stand first in a class, as itself, means something else behind another character
+            tokens.append(rf"[^\n\{token[2:]}" if token[2] in "]-" else rf"[^\n{token[2:]}")
         else:
-            tokens.append(rf"(?!\n){token}" if re.search(r"\\[sDW]", token) else token)
+            tokens.append(rf"(?:(?!\n){token})" if re.search(r"\\[sDW]", token) else token)
     text = "".join(tokens)
     anchored = text.startswith("^") and "|" not in text
     try:

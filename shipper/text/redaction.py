@@ -84,9 +84,9 @@ class Redactor:
         kind = type(value)
         if kind is str:
             return self.text(value, work)
-        if value is None or kind is bool or kind is float:
+        if value is None or kind is bool:
             return value
-        if kind is int:
+        if kind is int or kind is float:
             return self._number(value, work)
         if isinstance(value, Mapping):
             return self.mapping(value, work)
@@ -172,7 +172,8 @@ class Redactor:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, Mapping):
-            return {key: self.hidden(item) for key, item in value.items()}
+            hidden = {key: self.hidden(item) for key, item in value.items()}
+            return self._renamed(value, hidden)
         if isinstance(value, (list, tuple)):
             return [self.hidden(item) for item in value]
         if not isinstance(value, (str, int, float, *AS_TEXT)):
@@ -186,8 +187,8 @@ class Redactor:
     def _hid(self, password: Detector) -> None:
         self.found[password.name] = self.found.get(password.name, 0) + 1
 
-    def _number(self, value: int, work: Work) -> Any:
-        if value.bit_length() > 1024:
+    def _number(self, value: int | float, work: Work) -> Any:
+        if isinstance(value, int) and value.bit_length() > 1024:
             raise Unreadable("a number of more than 300 digits cannot be read")
         numeric = [each for each in work if each[0].numbers]
         if not numeric:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from shipper.text.timeforms import ROOM, Form, Memo, offset, suffix, year_nearest, zone_named
+from shipper.text.utc import in_utc
 
 __all__ = ["Memo", "Timestamps", "clf", "to_epoch_ns", "to_rfc3339", "to_seconds", "year_nearest"]
 
@@ -37,7 +38,7 @@ class Timestamps:
     directives; none at all is `auto`. A time without a zone is in `timezone` (UTC). Raises ValueError for others.
     """
 
-    __slots__ = ("_any", "_reads", "_single")
+    __slots__ = ("_any", "_reads", "_single", "_utc")
 
     def __init__(self, formats: Sequence[str] = (), timezone: str | None = None) -> None:
         zone = zone_named(timezone) if timezone else None
@@ -46,6 +47,8 @@ class Timestamps:
         for name in formats or ("auto",):
             self._reads += _reads(name, zone)
         self._single = self._reads[0] if len(self._reads) == 1 else None
+        # then RFC 3339 in UTC stays as it is; of the others only one with directives could read the same otherwise
+        self._utc = (self._any or not {"iso8601", "rfc3339"}.isdisjoint(formats)) and "%" not in "".join(formats)
 
     def read(self, value: Any, now: float) -> str:
         """The time as RFC 3339; `now` (seconds since 1970) gives a year to what has none. ValueError when none fits."""
@@ -70,8 +73,12 @@ class Timestamps:
         """Many at once, raising for the first that does not fit: also TypeError for what is no text."""
         if isinstance(self._single, Form):
             return self._single.column(values, now)
-        read = self.read
-        return [read(value, now) for value in values]
+        read, column = self.read, list(values)
+        if self._utc and in_utc(column):
+            for second in {text[:19] for text in column}:
+                read(second + "Z", now)  # raises where there is no such day
+            return column
+        return [read(value, now) for value in column]
 
 
 @lru_cache(64)

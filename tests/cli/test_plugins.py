@@ -105,6 +105,7 @@ outputs: {mine: {type: my_output, path: ./lines}, file: {type: file, path: ./out
         (("filter", "drop"), "there is a built-in filter 'drop' already"),
         (("filter", "9lives"), "expected lower-case letters"),
         (("filter", "test_x"), "expected lower-case letters"),
+        (("filter", "class"), "expected lower-case letters"),
         (("filter", "../x"), "expected lower-case letters"),
         (("thing", "x"), "'thing' is not one of"),
         (("filter", "geo", "--dir", "a_file"), "a_file: cannot be written"),

@@ -151,3 +151,22 @@ def test_the_annotations_can_be_read(codec: type[Codec]) -> None:
 def test_csv_options_are_checked() -> None:
     """Equal columns and a quote as delimiter are found before the start."""
     assert [name for name, _ in Csv(columns=["a", "a"], delimiter='"').check()] == ["columns", "delimiter"]
+
+
+def test_a_document_nested_too_deep() -> None:
+    """JSON that is no object and nested too deep to be written is marked, and spares what stands beside it."""
+    deep = b"[" * 300 + b"]" * 300
+    found = Json().decode(b'{"a":1}\n[' + deep + b"]")
+    assert found[0] == {"a": 1}
+    assert found[1]["shipper_error"] == "json: not an object"
+
+
+def test_csv_with_long_values() -> None:
+    """A value of more than 128 KiB is read, and its record is split from the others."""
+    codec = Csv(columns=["a", "b"])
+    long = "x" * 200_000
+    assert codec.decode(f"{long},y".encode()) == [{"a": long, "b": "y"}]
+    (piece,) = codec.encode(Batch([{"a": long, "b": "a\nb"}, {"a": "1", "b": "2"}]))
+    assert isinstance(piece, Piece)
+    assert [each.body for each in codec.split(piece)] == [f'{long},"a\nb"\n'.encode(), b"1,2\n"]
+    assert codec.events(piece) == [{"a": long, "b": "a\nb"}, {"a": "1", "b": "2"}]

@@ -55,3 +55,16 @@ def test_what_orjson_cannot_say_is_said_the_slow_way() -> None:
         assert line.count(b"\n") == 1
         assert json.loads(line)["component"] == "c"
     assert orjson.loads(encode_letter("now", "c", Letter({"v": 2**80}, "r")))["event"]["v"] == float(2**80)
+
+
+async def test_half_a_line_from_a_crash_spoils_no_other(tmp_path: Path) -> None:
+    """A letter after a torn one stands on a line of its own."""
+    file = tmp_path / "dead" / "es.ndjson"
+    file.parent.mkdir()
+    file.write_bytes(b'{"time": "2026-')
+    subject = DeadLetters(tmp_path / "dead", FakeClock())
+    await asyncio.wait_for(subject.put("es", [Letter({"a": 1}, "no")]), 5)
+    await asyncio.wait_for(subject.put("es", [Letter({"a": 2}, "no")]), 5)
+    torn, *whole = file.read_bytes().splitlines()
+    assert torn == b'{"time": "2026-'
+    assert [json.loads(line)["event"] for line in whole] == [{"a": 1}, {"a": 2}]

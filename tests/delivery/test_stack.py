@@ -253,3 +253,23 @@ async def test_pieces_with_different_keys_never_share_a_request(tmp_path: Path) 
     subject.stack.flush()
     await turns()
     assert [{piece.key for piece in request} for request in subject.output.requests] == [{"a"}, {"b"}]
+
+
+async def test_a_partial_answer_to_a_half_is_no_outage(tmp_path: Path) -> None:
+    """A half of which some events are refused and none are due again is done: the other half follows at once."""
+    subject = rig(tmp_path)
+    subject.output.answers.extend([TooLarge(), Partial(refused=[Refused({"n": 2}, "mapping", 400)])])
+    await settle(subject, subject.stack(numbered(1, 2, 3, 4)))
+    assert ids(subject.output.events_delivered) == [3, 4]
+    assert (subject.flow.total_delivered, subject.flow.retries, subject.flow.unaccounted) == (3, 0, 0)
+    assert [letter["event"]["n"] for letter in subject.letters()] == [2]
+
+
+async def test_a_bug_in_split_loses_nothing(tmp_path: Path) -> None:
+    """A piece over the limit that its output cannot split goes out as it is; the bug is counted."""
+    subject = rig(tmp_path, events=2)
+    subject.output.split = lambda piece: [piece]  # type: ignore[method-assign]
+    await settle(subject, subject.stack(numbered(1, 2, 3)))
+    assert ids(subject.output.events_delivered) == [1, 2, 3]
+    assert (subject.flow.outcomes["bug"], subject.flow.unaccounted) == (1, 0)
+    assert subject.budget.used == 0

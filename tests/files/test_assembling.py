@@ -100,3 +100,16 @@ def test_what_waits_is_given_out_after_its_time() -> None:
     assert batch.events == [{"message": "S a\nb"}]
     assert place == (6, b"S a\nb\n")
     assert subject.deadline is None
+
+
+def test_newlines_inside_of_lines() -> None:
+    """Where lines end with something else, a part with newlines in it is joined, and the position stays before it."""
+    begun, rest = (
+        b"2026-08-01T00:00:00Z stdout P a\n2026-08-01T00:00:00Z stdout P b\0",
+        b"2026-08-01T00:00:00Z stdout F c\0",
+    )
+    assembler = Assembler(Lines(Reading(delimiter="\0"), exact=True), dict, float, stateful=Cri())
+    assert assembler.feed(begun) == []
+    [(batch, place)] = assembler.feed(rest)
+    assert [event["message"] for event in batch.events] == ["abc"]
+    assert place[0] == len(begun + rest)

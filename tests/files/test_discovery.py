@@ -34,6 +34,13 @@ def found(tree: Path, include: list[str], exclude: list[str] | None = None) -> l
         ("*/c.log", ["x/c.log"]),
         ("[ab].log", ["a.log", "b.log"]),
         ("[!a].log", ["b.log"]),
+        ("[a-b].log", ["a.log", "b.log"]),
+        ("[b-a].log", []),
+        ("[!b-a].log", ["a.log", "b.log"]),
+        ("[a--b].log", ["b.log"]),
+        ("[a&&b].log", ["a.log", "b.log"]),
+        ("[].log", []),
+        ("[!].log", []),
         ("?.log", ["a.log", "b.log"]),
         ("q[[]1].log", ["q[1].log"]),
         ("a.log", ["a.log"]),
@@ -106,3 +113,16 @@ def test_a_folder_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     )
     assert list(discovery.paths()) == []
     assert troubles == [f"{tmp_path}/loop"]
+
+
+def test_no_wildcard_leads_into_our_own_folder(tree: Path) -> None:
+    """What Shipper writes is not read, or it would read its own positions for ever; a pattern that names the folder finds it."""
+
+    def seen(pattern: str) -> list[str]:
+        discovery = Discovery([str(tree / pattern)], [], lambda path, error: None, str(tree / "x"))
+        return sorted(str(Path(path).relative_to(tree)) for path in discovery.paths() if Path(path).is_file())
+
+    assert seen("**/*.log") == ["a.log", "b.log", "old/e.log", "q[1].log"]
+    assert seen("*/*.log") == ["old/e.log"]
+    assert seen("x/*.log") == ["x/c.log"]
+    assert seen("x/y/d.log") == ["x/y/d.log"]

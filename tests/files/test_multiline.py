@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.files.multiline import Auto, Continuation, Go, Java, Joiner, Joining, Node, Patterned, Python, Ruby, Start
+from shipper.files.traces import Traces
 from shipper.options import Size
+from shipper.text.patterns import LONGEST
 
 TRACES = {
     "python": """Traceback (most recent call last):
@@ -140,3 +143,36 @@ def test_what_is_too_much_for_an_event_is_counted() -> None:
     assert joiner.feed("S\na\nb\nc\nd") == ["S\na", "b\nc"]
     assert joiner.flush() == "d"
     assert len(reports) == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "head", "part"),
+    [
+        ("ruby", "", ".rb:1:in `"),
+        ("ruby", "", "Error ("),
+        ("ruby", "FooError (no):\n\n", "\t"),
+        ("ruby", "FooError (no):\n\n", "\t.rb:1"),
+        ("go", "panic: no\n\ngoroutine 1 [running]:\n", "a."),
+        ("java", "java.lang.Error: no\n", "\t"),
+        ("node", "Error: no\n", ")"),
+        ("python", "Traceback (most recent call last):\n", " "),
+    ],
+)
+def test_no_line_stalls_the_rules(language: str, head: str, part: str) -> None:
+    """No line of a stranger takes more than a moment, however long it is."""
+
+    def took(size: int) -> float:
+        text = head + part * (size // len(part))
+        began = time.process_time()
+        Traces(language).begins(text)
+        return time.process_time() - began
+
+    assert min(took(2**16) for _ in range(2)) < 0.05
+
+
+def test_a_pattern_sees_a_bounded_part_of_a_line() -> None:
+    """Regular expressions of the configuration look no further than 64 KiB into a line."""
+    for pattern in ("X", "^a*X", "^.*X"):
+        for text, found in (("a" * (LONGEST - 1) + "X", [0]), ("a" * LONGEST + "X", [])):
+            assert Patterned(re.compile(pattern), starts=True).begins(text) == found
+            assert Patterned(re.compile(pattern), starts=True).begins(text + "\nb") == found

@@ -102,6 +102,20 @@ def test_keep_original_and_target() -> None:
     ]
 
 
+def test_something_in_the_way_of_the_target() -> None:
+    """An event whose own field stands where the target would be goes on as it came, named; the others are parsed."""
+    subject = parse(target=FieldPath("log.json"), timestamp=Timestamp(), types={"n": "int"})
+    line = '{"n":"1","timestamp":"2026-01-01 00:00:00"}'
+    batch = subject.apply(Batch([{"message": line, "log": "text"}, {"message": line}]))
+    assert batch.events == [
+        {"message": line, "log": "text"},
+        {"log": {"json": {"n": 1, "timestamp": "2026-01-01 00:00:00"}}, "timestamp": "2026-01-01T00:00:00Z"},
+    ]
+    ((event, reason),) = subject.faults() or ()
+    assert event is batch.events[0]
+    assert reason == "parse: log.json cannot be set: log is a str, not a mapping"
+
+
 def test_a_value_of_several_lines() -> None:
     """A value with newlines inside is one text, and so are those beside it."""
     events: list[Event] = [{"message": '{"a":\n1}'}, {"message": '{"b":2}'}, {"message": "x\ny"}]
@@ -127,6 +141,14 @@ def test_times() -> None:
     assert of_lines(parse(), '{"timestamp":"soon"}') == [{"timestamp": "soon"}], "nothing checks it unless told"
     assert of_lines(parse(timestamp=Timestamp()), '{"timestamp":1785542400.5}') == [
         {"timestamp": "2026-08-01T00:00:00.5Z"}
+    ]
+
+
+def test_a_type_of_text_is_written_as_json() -> None:
+    """What becomes text is written as JSON has it, not as Python has it."""
+    subject = parse(types={"ok": "str", "d": "str", "n": "str"})
+    assert of_lines(subject, '{"ok":true,"d":{"a":[null]},"n":1.5}') == [
+        {"ok": "true", "d": '{"a":[null]}', "n": "1.5"}
     ]
 
 
@@ -156,7 +178,7 @@ def test_types() -> None:
     ]
     every = ['{"n":"1","s":null}', "x", '{"n":[],"s":true}', '{"s":"2"}']
     assert of_lines(subject, *every)[::2] == [
-        {"n": 1, "s": None}, {"n": [], "s": "True", "shipper_error": "parse: n is no int"},
+        {"n": 1, "s": None}, {"n": [], "s": "true", "shipper_error": "parse: n is no int"},
     ]  # fmt: skip
     below = parse("logfmt", target=FieldPath("f"), types={"n": "int"})
     assert of_lines(below, "n=3 m=4") == [{"f": {"n": 3, "m": "4"}}]
@@ -199,6 +221,8 @@ def test_every_format(format: str, options: Any, line: str, field: str, value: A
         ({"format": "json", "timestamp": Timestamp(formats=["%Q", "iso8601"], timezone="Mars")},
          ["timestamp.formats", "timestamp.timezone"]),
         ({"format": "json", "types": {"a..b": "int"}}, ["types"]),
+        ({"format": "json", "keep_original": True, "target": FieldPath("message.found")}, ["target"]),
+        ({"format": "json", "keep_original": True, "field": FieldPath("a.b"), "target": FieldPath("a")}, []),
     ],
 )  # fmt: skip
 def test_mistakes_are_found_before_the_start(options: Any, names: list[str]) -> None:

@@ -52,6 +52,29 @@ def test_masks_everywhere() -> None:
     }  # fmt: skip
 
 
+def test_numbers_with_a_point() -> None:
+    """A number is searched however it is written: a card as a float, and what an own pattern means."""
+    subject = Redact(detect=BOTH, patterns={"latitude": re.compile(r"37\.\d+")})
+    event: Event = {"pan": 4111111111111111.0, "at": [37.5665, 126.978], "took": 0.25}
+    assert one(subject, event) == {"pan": "[credit_card].0", "at": ["[latitude]", 126.978], "took": 0.25}
+
+
+def test_names_below_a_secret_name() -> None:
+    """Of a mapping under a secret name the names are searched, too."""
+    event = {"secret": {"a@x.org": "x", "b@x.org": {"c@x.org": 1, "d": 2}}}
+    hidden = {"[email]": "[password]", "[email]#2": {"[email]": "[password]", "d": "[password]"}}
+    assert one(Redact(detect=["password", "email"]), event) == {"secret": hidden}
+
+
+def test_a_field_that_is_there_twice() -> None:
+    """A path that finds a nested field and a key with a dot in it is searched in both."""
+    subject = Redact(detect=["email"], fields=[FieldPath("user.mail")])
+    event = {"user": {"mail": "a@x.org"}, "user.mail": "b@x.org"}
+    assert one(subject, event) == {"user": {"mail": "[email]"}, "user.mail": "[email]"}
+    batch = subject.apply(Batch([{"n": 1}], attrs=event))
+    assert dict(batch.attrs) == {"user": {"mail": "[email]"}, "user.mail": "[email]"}
+
+
 def test_names_of_fields() -> None:
     """An address that is the name of a field is hidden, and two that become equal both stay."""
     assert one(Redact(detect=["email"]), {"by": {"a@x.org": 1, "b@x.org": {"n": 2}, "c": 3}}) == {

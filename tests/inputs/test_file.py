@@ -204,6 +204,16 @@ async def test_a_hole_that_a_stale_writer_leaves(place: Place) -> None:
             assert messages(await tail.events(1)) == ["after"]
 
 
+async def test_a_truncated_file_of_two_byte_characters(place: Place) -> None:
+    """The zero that begins a character of UTF-16 is no hole."""
+    place.write("a.log", "one\ntwo\n".encode("utf-16-be"))
+    async with place.tail(encoding="utf-16-be") as tail:
+        await tail.events(2)
+        with (place.logs / "a.log").open("wb") as file:
+            file.write("new\n".encode("utf-16-be"))
+        assert messages(await tail.events(1)) == ["new"]
+
+
 async def test_twins_are_files_of_their_own(place: Place) -> None:
     """Files that begin alike, or are the same, are each read: at the start and when they appear later."""
     head = "head " * 500 + "\n"
@@ -494,6 +504,40 @@ async def test_a_damaged_compressed_file(place: Place) -> None:
         await until(lambda: tail.scope.counters["unreadable_files", ()] == 1)
 
 
+async def test_damaged_before_the_position(place: Place) -> None:
+    """A compressed file that is broken before the place where it goes on is said once, and others are read on."""
+    packed = bytearray(gzip.compress("".join(f"{line}\n" for line in range(50_000)).encode()))
+    path = place.write("a.log.gz", bytes(packed))
+    async with place.tail() as tail:
+        await tail.events(50_000)
+    packed[len(packed) // 2] ^= 0xFF
+    with path.open("r+b") as file:
+        file.write(packed)
+    async with place.tail() as tail:
+        await until(lambda: tail.scope.counters["unreadable_files", ()] == 1)
+        place.write("b.log", "fine\n")
+        assert messages(await tail.events(1)) == ["fine"]
+
+
+async def test_a_compressed_file_that_was_found_empty(place: Place) -> None:
+    """gzip makes its file before it writes to it: what comes then is unpacked, and not taken for text."""
+    place.write("a.log.gz", b"")
+    async with place.tail() as tail:
+        await tail.nothing()
+        place.write("a.log.gz", gzip.compress(b"one\n"))
+        assert messages(await tail.events(1)) == ["one"]
+
+
+async def test_our_own_folder_is_left_out(place: Place) -> None:
+    """A wildcard above the data folder does not make an input read its own positions."""
+    place.write("a.log", "one\n")
+    source = File(include=[str(place.root / "**/*")], poll_interval=Duration(0.05))
+    async with drive(source, place.root / "data" / "state" / "input-a") as tail:
+        assert messages(await tail.events(1)) == ["one"]
+        await until(lambda: any((place.root / "data").rglob("positions/*")))
+        await tail.nothing()
+
+
 async def test_multiline_over_restarts(place: Place) -> None:
     """Lines that belong together are one event; the position never passes those that wait for more."""
     options = {"multiline": Start(pattern=re.compile(r"^\d"), timeout=Duration(0.3))}
@@ -579,7 +623,8 @@ async def test_lag(place: Place) -> None:
 def test_wrong_options_are_told() -> None:
     """An encoding that does not exist, and a delimiter that it cannot write, are problems of the configuration."""
     assert [name for name, _ in File(include=["x"], encoding="klingon").check()] == ["encoding"]
-    assert [name for name, _ in File(include=["x"], encoding="hex").check()] == ["encoding"]
+    for no_text in ("hex", "idna", "punycode", "undefined", "a\0b"):
+        assert [name for name, _ in File(include=["x"], encoding=no_text).check()] == ["encoding"]
     assert [name for name, _ in File(include=["x"], encoding="latin-1", delimiter="日").check()] == ["delimiter"]
     assert list(File(include=["x"], encoding="gb18030", delimiter="日").check()) == []
 

@@ -136,6 +136,17 @@ def test_ids() -> None:
     assert [each.reason.split(":")[0] for each in refused] == ["id is longer than 512 bytes", "json"]
 
 
+def test_ids_of_an_attribute() -> None:
+    """A long id costs no piece of its own; one of a file whose name is not Unicode is refused with the reason."""
+    made = elasticsearch(id=Template("{file}-{n}"))
+    events: list[Event] = [{"n": 1}, {"n": 2}]
+    (piece,) = made.encode(Batch(events, attrs={"file": "x" * 500}))
+    assert isinstance(piece, Piece)
+    assert piece.count == 2
+    refused = list(made.encode(Batch(events, attrs={"file": "a\udcff"})))
+    assert [each.reason for each in refused if isinstance(each, Refused)] == ["id is not Unicode"] * 2
+
+
 def test_a_data_stream_of_parts() -> None:
     """Its name is made of the parts, which each document carries too."""
     made = elasticsearch(data_stream=DataStream(dataset=Template("{app}")))
@@ -183,6 +194,16 @@ async def test_each_item_counts(server: Any) -> None:
     assert caught.value.refused[0].event == {"n": 2, **NOW}
     assert caught.value.refused[0].reason == "mapper_parsing_exception: failed to parse field [n] of type [long]"
     assert caught.value.after == 3 and "429" in caught.value.reason
+
+
+@pytest.mark.parametrize("front", [b"", b'"took":7,', b'"took":7,"ingest_took":1,'])
+async def test_an_answer_without_errors_is_not_taken_apart(server: Any, front: bytes) -> None:
+    """It counts what was done, whatever numbers stand in front; one that is short of items is no answer."""
+    server.answer(200, b"{" + front + answer(FINE, FINE)[1:])
+    async with output(server) as made:
+        await write(made, {"a": 1}, {"a": 2})
+        with pytest.raises(Unavailable):
+            await write(made, {"a": 1}, {"a": 2}, {"a": 3})
 
 
 async def test_what_is_already_there_is_done(server: Any) -> None:

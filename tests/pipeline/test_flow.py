@@ -220,3 +220,42 @@ def test_dead_letters_folder_is_not_made_for_nothing(tmp_path: Path) -> None:
     """A run without dead letters leaves no empty folder."""
     DeadLetters(tmp_path / "dead", rig(tmp_path).clock)
     assert not (tmp_path / "dead").exists()
+
+
+async def test_nesting_without_end_is_copied_as_far_as_anybody_writes_it(tmp_path: Path) -> None:
+    """A deeply nested event in two pipelines that filter is set aside alone; nothing crashes."""
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(5000):
+        inner["d"] = {}
+        inner = inner["d"]
+    rigs = [rig(tmp_path / name) for name in "ab"]
+    pipes = [pipeline(each, Set(fields={"who": "x"})) for each in rigs]
+    deliver(pipes, Batch([{"n": 1, "nested": {"x": [1]}}, deep]))
+    for each in rigs:
+        each.stack.flush()
+        await turns()
+        assert each.output.events_delivered == [{"n": 1, "nested": {"x": [1]}, "who": "x"}]
+    async with asyncio.timeout(5):
+        while any(each.flow.in_flight for each in rigs):
+            await asyncio.sleep(0.01)
+    assert [each.flow.dead.total() for each in rigs] == [1, 1]
+
+
+class Twice(Filter):
+    """Complains twice of the same event."""
+
+    def apply(self, batch: Batch) -> Batch:
+        for event in batch.events:
+            self.fault(event, "first")
+            self.fault(event, "second")
+        return batch
+
+
+async def test_an_event_is_set_aside_once_however_often_a_filter_complains(tmp_path: Path) -> None:
+    """One dead letter, with the first reason, and sums that add up."""
+    subject = rig(tmp_path)
+    pipe = pipeline(subject, Twice(on_error="dead_letter"))
+    assert await through(subject, pipe, [{"n": 1}]) == []
+    assert pipe.flow.dead == {("twice", "first"): 1}
+    assert len(subject.dead.path("twice").read_text().splitlines()) == 1

@@ -249,3 +249,56 @@ async def test_what_a_removed_input_had_on_its_way_stays_counted(world: World, m
     assert runner.held() == 10
     runner.stop()
     assert await asyncio.wait_for(running, 5) == 3
+
+
+LEAVING = """
+data_dir: ./data
+shutdown_grace: 300ms
+plugins: [{plugins}]
+inputs:
+  stays: {{type: lines, count: 0, forever: true}}
+  goes: {{type: parting, pause: {pause}}}
+filters:
+  mark: {{type: set, fields: {{mark: true}}}}
+outputs:
+  out: {{type: memory}}
+  gone: {{type: memory}}
+pipelines:
+  kept: {{inputs: [stays], outputs: [out]}}
+  main: {{inputs: [goes], filters: [mark], outputs: [gone]}}
+"""
+STAYING = LEAVING.replace("  main:", "#").replace("  goes:", "#").replace("  gone:", "#")
+
+
+async def leaving(world: World, pause: float) -> tuple[Runner, asyncio.Future[int]]:
+    """A process that is about to lose an input with its whole pipeline at the next reload."""
+    config = load([world.write(LEAVING, pause=pause)])
+    world.memory = config.outputs["gone"].cls
+    world.memory.kept.clear()  # type: ignore[attr-defined]
+    runner = Runner(config, reload=world.config)
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.state == "running")
+    world.write(STAYING, pause=pause)
+    return runner, running
+
+
+async def test_what_a_leaving_input_says_last_still_goes_its_way(world: World) -> None:
+    """What an input hands on when a reload stops it passes the filters and the output that leave with it."""
+    runner, running = await leaving(world, 0.05)
+    assert await runner.reload()
+    await until(lambda: world.kept("gone"))
+    assert [(event["n"], event["mark"]) for event in world.kept("gone")] == [(1, True)]
+    await until(lambda: not runner.topology.leaving)
+    runner.stop()
+    assert await running == 0
+
+
+async def test_a_stop_in_the_middle_of_a_reload_ends_the_process(world: World) -> None:
+    """A reload that waits for an input to stop does not keep the process from ending."""
+    runner, running = await leaving(world, 0.2)
+    source = runner.topology.sources["goes"]
+    runner.hangup()
+    await until(lambda: source.task and source.task.cancelling())
+    runner.stop()
+    assert await asyncio.wait_for(running, 5) == 0
+    assert list(runner.topology.sources) == ["stays", "goes"]  # the reload went no further

@@ -67,3 +67,11 @@ def test_refused_before_the_first_batch() -> None:
     found = events(bad + b'{"a": 1}', "ndjson", 65536)
     assert len(found) == 50_001
     assert found[-1] == {"a": 1}
+
+
+def test_an_item_nested_too_deep() -> None:
+    """What is no object and nested too deep to be written is marked, and costs neither the others nor the request."""
+    deep = b"[" * 300 + b"]" * 300
+    first, second = events(b'[{"a":1},' + deep + b"]", "json")
+    assert first == {"a": 1}
+    assert second == {"message": orjson.loads(deep), "shipper_error": "json: not an object"}

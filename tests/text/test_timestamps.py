@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shipper.text.timestamps import Timestamps, clf, to_epoch_ns, to_rfc3339, to_seconds, year_nearest
@@ -169,3 +169,43 @@ def test_memory_is_bounded() -> None:
     for second in range(10_000):
         clf[f"01/Aug/2026:{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} +0000"]
     assert len(clf) <= 4096
+
+
+def one_by_one(reads: Timestamps, values: list[Any]) -> list[str] | None:
+    """The obvious twin of `column`; None where one does not fit."""
+    try:
+        return [reads.read(value, NOW) for value in values]
+    except ValueError:
+        return None
+
+
+utc = st.from_regex(r"\A20[0-3][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,13})?Z\Z")
+odd = st.sampled_from(
+    [
+        "2026-02-30T00:00:00Z", "2026-08-01T00:00:00.Z", "2026-08-01T00:00:00+00:00", "2026-08-01 00:00:00Z", "", "x",
+        "2026-08-01T00:00:00.１Z", "2026-08-01T00:00:00Z\n2026-08-01T00:00:00Z", "2026-08-01T00:00:00Z\n", "\ud800",
+        "01/Aug/2026:00:00:00 +0000", "2026-08-01T00:00:00", 1785542400, 1785542400.25, True, None, [],
+    ]
+)  # fmt: skip
+formats = st.sampled_from(["auto", "iso8601", "rfc3339", "epoch", "clf", "%Y-%m-%dT%H:%M:%SZ"])
+
+
+@given(
+    st.lists(utc, max_size=4),
+    st.lists(utc | odd, max_size=2),
+    st.lists(formats, max_size=3),
+    st.sampled_from([None, "+09:00"]),
+)
+@example([], ["2026-08-01T00:00:00Z\n2026-08-01T00:00:00Z"], [], None)
+@example(["2026-08-01T00:00:00Z"], [], ["epoch", "clf"], None)
+@example(["2026-08-01T00:00:00Z"], [], ["%Y-%m-%dT%H:%M:%SZ", "auto"], "+09:00")
+def test_a_column_reads_as_each_alone(
+    times: list[Any], others: list[Any], formats: list[str], zone: str | None
+) -> None:
+    """All at once gives what each alone gives, or raises where one of them does."""
+    reads, twin = Timestamps(formats, zone), Timestamps(formats, zone)
+    try:
+        found = reads.column(iter(times + others), NOW)
+    except (ValueError, TypeError):
+        found = None
+    assert found == one_by_one(twin, times + others)

@@ -11,6 +11,8 @@ from shipper.text.formats.lines import Found, Reader, reader
 
 __all__ = ["csv_reader", "write_row"]
 
+csv.field_size_limit(2**31 - 1)  # of the whole process; its 128 KiB are less than a line can have
+
 
 def csv_reader(columns: Sequence[str], delimiter: str = ",") -> Reader:
     """Reads lines with exactly these columns; values stay text, an empty one is left out, a column named "" too."""
