@@ -180,8 +180,10 @@ class Parse(Filter):
 
     def _finish(self, found: Found, events: list[Event]) -> None:
         """Types and times, where something was found; what does not fit stays as it is, and is named."""
-        kept = [(fields, event) for fields, event in zip(found, events, strict=True) if fields is not None]
-        read, events = [fields for fields, _ in kept], [event for _, event in kept]
+        read = events
+        if found is not events:  # else each was read, and is the event: nothing to sort out
+            kept = [(fields, event) for fields, event in zip(found, events, strict=True) if fields is not None]
+            read, events = [fields for fields, _ in kept], [event for _, event in kept]
         holders = read if self.target else events
         problems: dict[int, str] = {}
         for path, name, convert in self._casts:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from operator import contains
 from typing import Any
 
 import orjson
@@ -193,17 +192,20 @@ def _each_tail(
     return good, tails, refused
 
 
+_HOLDS = dict.__contains__  # 16 ns in `map`, `operator.contains` 24
+
+
 def _some(events: Sequence[Event], name: str, timestamp_as: str = "timestamp") -> bool:
     """Whether any event will have this field of its own."""
-    if name == timestamp_as != "timestamp" and True in map(contains, events, repeat("timestamp")):
+    if name == timestamp_as != "timestamp" and True in map(_HOLDS, events, repeat("timestamp")):
         return True
-    return True in map(contains, events, repeat(name))
+    return True in map(_HOLDS, events, repeat(name))
 
 
 def _all(events: Sequence[Event], name: str, timestamp_as: str) -> bool:
     if name == timestamp_as:
         return all("timestamp" in event or name in event for event in events)
-    return False not in map(contains, events, repeat(name))
+    return False not in map(_HOLDS, events, repeat(name))
 
 
 def _members(attrs: Attrs, timestamp_as: str) -> dict[str, bytes]:
