@@ -17,6 +17,10 @@ Event = dict[str, Any]
 Attrs = Mapping[str, Any]
 Decode = Callable[[bytes], list[Event]]
 
+ID = "_shipper_id"
+"""An own field of each event while some output wants ids (`id: auto`): it comes along through filters and dead letters,
+and is taken out before anything is written."""
+
 NO_ATTRS: Attrs = MappingProxyType({})
 
 
@@ -30,10 +34,11 @@ class Batch:
 
     `raw` is the chunk of whole lines as it was read (UTF-8, separated by newlines, none at the end) while
     nobody has touched the events; `decode` makes the events from it when somebody does. `attrs` are shared:
-    replace them, never change them. `size` is what the batch counts in bytes of log.
+    replace them, never change them. `size` is what the batch counts in bytes of log. `ids` are the ids of the events
+    in `raw`, one each in order, where somebody wants them; they go into the events when these are made.
     """
 
-    __slots__ = ("_count", "_events", "_raw", "attrs", "decode", "size")
+    __slots__ = ("_count", "_events", "_raw", "attrs", "decode", "ids", "size")
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class Batch:
         attrs: Attrs = NO_ATTRS,
         decode: Decode = lines,
         size: int = 0,
+        ids: Sequence[str] | None = None,
     ) -> None:
         self._raw = raw if events is None else None
         self._events = events if events is not None or raw is not None else []
@@ -50,6 +56,7 @@ class Batch:
         self.attrs = attrs
         self.decode = decode
         self.size = size or (len(raw) if raw is not None else 256 * len(self._events or ()))
+        self.ids = ids
 
     @property
     def raw(self) -> bytes | None:
@@ -61,11 +68,25 @@ class Batch:
             assert self._raw is not None
             self._events = self.decode(self._raw)
             self._raw = None
+            if self.ids is not None:
+                self.label(self.ids)
         return self._events
 
     @events.setter
     def events(self, events: list[Event]) -> None:
         self._events, self._raw = events, None
+        if self.ids is not None:  # made of the lines themselves, one of each
+            self.label(self.ids)
+
+    def label(self, ids: Sequence[str]) -> None:
+        """Give the events their ids, one each in order; lines that nobody touched get theirs when they are made."""
+        if self._events is None:
+            self.ids = ids
+            return
+        self.ids = None
+        if len(ids) == len(self._events):
+            for event, text in zip(self._events, ids, strict=True):
+                event[ID] = text
 
     @property
     def is_lines(self) -> bool:
@@ -98,7 +119,7 @@ class Batch:
     def copy(self) -> Batch:
         """A batch that can be changed without this one noticing; free while nobody looked into it."""
         if self._raw is not None:
-            return Batch(raw=self._raw, attrs=self.attrs, decode=self.decode, size=self.size)
+            return Batch(raw=self._raw, attrs=self.attrs, decode=self.decode, size=self.size, ids=self.ids)
         return Batch([copied(event) for event in self.events], attrs=self.attrs, size=self.size)
 
     def __repr__(self) -> str:

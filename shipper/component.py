@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from shipper.batch import Attrs, Batch, Event, Piece, Send
+from shipper.batch import ID, Attrs, Batch, Event, Piece, Send
 from shipper.clock import Clock
 from shipper.errors import Refused
 from shipper.options import Meta, Options
@@ -89,6 +89,11 @@ class Component(Options):
         read files that the options name."""
         return ()
 
+    def warnings(self) -> Iterable[tuple[str, str]]:
+        """What works, but most likely not as meant: pairs like those of `check`. `validate` says them and so does a
+        start; only asked when `check` found nothing."""
+        return ()
+
     def version(self) -> str:
         """What a reload compares besides the options, such as a digest of a file that they name."""
         return ""
@@ -115,11 +120,20 @@ class Input(Component):
     listens: ClassVar[bool] = False
     """Whether it waits for others to connect; `--once` leaves it out."""
 
+    names: ClassVar[bool] = False
+    """Whether it gives its events ids by their places (`Batch.ids`) when `_ids` is set; else they get random ones at receipt."""
+
     _once: bool = False
     """Set by `--once`: read what is there now and end."""
+    _ids: bool = False
+    """Set when an output wants ids."""
 
     async def run(self, send: Send) -> None:
         raise NotImplementedError
+
+    def reads(self, path: str) -> Literal["no", "perhaps", "yes"]:
+        """Whether it reads the file of this name, in which a NUL stands for what events decide; see `Output.writes`."""
+        return "no"
 
     @property
     def held(self) -> int:
@@ -168,8 +182,16 @@ class EventFilter(Filter):
         raise NotImplementedError
 
     def apply(self, batch: Batch) -> Batch:
-        event, attrs = self.event, batch.attrs
-        batch.events = [out for each in batch.events if (out := event(each.copy(), attrs)) is not None]
+        event, attrs, events = self.event, batch.attrs, batch.events
+        if events and ID in events[0]:  # whatever an author makes of an event, its id stays with it
+            made = [(event(each.copy(), attrs), each.get(ID)) for each in events]
+            kept = [(out, text) for out, text in made if out is not None]
+            for out, text in kept:
+                if text is not None:
+                    out[ID] = text
+            batch.events = [out for out, _ in kept]
+            return batch
+        batch.events = [out for each in events if (out := event(each.copy(), attrs)) is not None]
         return batch
 
 
@@ -179,9 +201,24 @@ class Output(Component):
     kind: ClassVar[str] = "output"
     delivery: ClassVar[Delivery] = Delivery()
     """Its defaults for batching, retry and concurrency."""
-    late: ClassVar[frozenset[str]] = frozenset()
-    """Options that only `write` uses: when a reload changes no others, what is encoded already goes on with the new
-    ones. With any other change the old output delivers what it holds, beside the new one."""
+    piece_version: ClassVar[int] = 1
+    """Raise it when what is in a piece's body changes: what an older release left on disk is not taken for it."""
+
+    def unfit(self, delivery: Delivery) -> Iterable[tuple[str, str]]:
+        """Warnings about its options together with those under `delivery:`; pairs like those of `warnings`."""
+        return ()
+
+    @property
+    def wants_ids(self) -> bool:
+        """Whether each event is to have an id of its own, in the field `ID`, that is the same when it is sent again."""
+        return False
+
+    def writes(self) -> Iterable[tuple[str, str]]:
+        """The files that it writes: pairs of an option and a whole path, in which a NUL stands for what events decide.
+
+        What an input feeds it must not be read by that input again.
+        """
+        return ()
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         """Pure CPU, no await; the batch may be shared and is not changed. One that cannot be encoded is Refused alone."""
@@ -199,8 +236,24 @@ class Output(Component):
         """What was to be sent, decoded, for the dead letters."""
         raise NotImplementedError
 
+    def shape(self) -> str:
+        """What `write`, `split` and `events` have to know of how a piece was encoded; by default the codecs.
+
+        After a reload or a restart, what waits is written by the output as it is configured then, wherever its address
+        leads now. Only when its shape is another, the old output goes on with what it holds, beside the new one.
+        """
+        return ", ".join(repr(value) for value in vars(self).values() if isinstance(value, Codec))
+
     async def idle(self) -> None:
         """Called now and then while nothing is written: close what has been open for too long."""
+
+    async def probe(self) -> str:
+        """For `shipper doctor`: would the destination take us? What it said of itself, in a few words; "" for nothing.
+
+        Never writes to it. Called on an output that is not open: it opens what it needs and closes that. Raises
+        Unavailable, Rejected or OSError with a sentence on what is wrong.
+        """
+        return ""
 
 
 class EventOutput(Output):
@@ -236,6 +289,8 @@ class Codec(Component):
     content_type: ClassVar[str] = "application/octet-stream"
     directions: ClassVar[tuple[str, ...]] = ("decode", "encode")
     """What it can do; an input needs `decode`, an output `encode`."""
+    one_each: ClassVar[bool] = False
+    """Whether a line is at most one event, whatever stands around it (parts that are joined are one at their last line)."""
     framed: ClassVar[bool] = True
     """Whether the frames are lines, so that a chunk of whole lines can be decoded."""
 

@@ -95,6 +95,10 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+class Templated(Exception):
+    """A host that was meant to be filled in."""
+
+
 class Url:
     """An address. Printed without its user, password and query values; `reveal()` has them."""
 
@@ -104,8 +108,13 @@ class Url:
     def __init__(self, text: str) -> None:
         try:
             parts = urlsplit(text)
-            usable = parts.scheme in self.SCHEMES and parts.hostname
+            host = parts.hostname or ""
+            if set("{}") & set(host):
+                raise Templated
+            usable = parts.scheme in self.SCHEMES and re.fullmatch(r"[\w.:%~-]+", host) is not None
             parts.port  # noqa: B018  (it raises ValueError when it is no port)
+        except Templated as error:
+            raise ValueError("an address with a host of its own: no event decides where events go") from error
         except ValueError:  # it says what it took for the port, which may be half of a password
             usable = False
         if not usable:

@@ -29,11 +29,25 @@ class RetryPolicy(Group):
 class BufferPolicy(Group):
     """Where events wait while the destination is behind."""
 
-    disk: Annotated[Size, Meta(ge=0, description="Room on disk; 0 keeps what waits in memory only.")] = Size(0)
+    disk: Annotated[
+        Size,
+        Meta(
+            ge=0,
+            description="Room on disk, used only while the destination is behind; 0 keeps what waits in memory. "
+            "1GiB by default where the destination is on the network.",
+        ),
+    ] = Size(0)
     when_full: Annotated[
         Literal["block", "drop_newest", "drop_oldest"],
         Meta(description="What happens when there is no room; only `block` loses nothing."),
     ] = "block"
+    spill_after: Annotated[
+        Duration, Meta(ge=0, description="What is not delivered so long after its batch was due goes to disk.")
+    ] = Duration(2)
+
+
+BUFFERED = BufferPolicy(disk=Size(2**30))
+"""For outputs whose destination is on the network."""
 
 
 class Delivery(Group):
@@ -50,3 +64,19 @@ class Delivery(Group):
             description="Keep refused events in data_dir/dead_letters with the reason; `false` drops and counts them."
         ),
     ] = True
+
+
+class DeadLetterPolicy(Group):
+    """How much of what no destination takes is kept, for each component that sets events aside."""
+
+    max_bytes: Annotated[
+        Size, Meta(ge=2**20, description="Room for the dead letters of one component, all of its files together.")
+    ] = Size(2**30)
+    rotate: Annotated[
+        Size,
+        Meta(ge=2**10, description="A file that would grow beyond it is set apart; at most a quarter of `max_bytes`."),
+    ] = Size(64 * 2**20)
+    when_full: Annotated[
+        Literal["block", "drop_oldest"],
+        Meta(description="What happens when there is no room; only `block` loses nothing: it presses back, loudly."),
+    ] = "block"

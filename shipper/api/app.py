@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import json
 import os
@@ -13,6 +11,7 @@ from shipper.api.metrics import page
 from shipper.api.server import Answer, Request, Server
 from shipper.api.status import Status, not_ready
 from shipper.config.model import ApiOptions, Config
+from shipper.net.auth import Bearer, accepts
 from shipper.pipeline.observe import log
 from shipper.pipeline.runner import Runner
 
@@ -61,20 +60,23 @@ class Api:
             return Answer(503, "\n".join(reasons) + "\n") if reasons else Answer(200, "ok\n")
         if request.path == "/metrics":
             return Answer(200, page(self.runner), "text/plain; version=0.0.4; charset=utf-8")
+        return self._refusal(request) or self._known(request)
+
+    def _known(self, request: Request) -> Answer:
+        """What only those may see who are on this machine or have the token."""
         if request.path == "/status":
-            return self._status(request)
+            return Answer(200, json.dumps(self.status(), indent=2) + "\n", "application/json")
         if request.path == "/":
             return Answer(200, "shipper: /livez /readyz /metrics /status\n")
         return Answer(404, "there are /livez, /readyz, /metrics and /status\n")
 
-    def _status(self, request: Request) -> Answer:
+    def _refusal(self, request: Request) -> Answer | None:
         token = self.options.token
         if token is None:
-            if not is_loopback(self.host):
-                return Answer(403, "beyond loopback /status needs api.token in the configuration\n")
-        elif not matches(request.headers.get("authorization", ""), token.reveal()):
-            return Answer(401, "this needs the api.token as a bearer token\n", headers={"WWW-Authenticate": "Bearer"})
-        return Answer(200, json.dumps(self.status(), indent=2) + "\n", "application/json")
+            return None if is_loopback(self.host) else Answer(403, "beyond loopback this needs api.token\n")
+        if accepts(Bearer(token=token), request.headers.get("authorization")):
+            return None
+        return Answer(401, "this needs the api.token as a bearer token\n", headers={"WWW-Authenticate": "Bearer"})
 
     def _host_is_ours(self, request: Request) -> bool:
         """On loopback only loopback names are served, so that no web page can reach it by a name of its own."""
@@ -92,10 +94,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def matches(header: str, token: str) -> bool:
-    """Whether a header carries the token, in a time that says nothing about it."""
-    scheme, _, given = header.partition(" ")
-    same = hmac.compare_digest(hashlib.sha256(given.encode()).digest(), hashlib.sha256(token.encode()).digest())
-    return same and scheme.lower() == "bearer" and bool(token)

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from shipper.component import Scope
+from shipper.component import Component, Scope
+from shipper.config.walk import insecure
 from shipper.pipeline.runner import Runner
 from shipper.pipeline.stall import BOUNDS
 
@@ -84,6 +85,7 @@ def page(runner: Runner) -> str:
         + [({"component": n, "reason": reason}, count) for n, f in outputs.items() for reason, count in f.drops.items()]
         + [({"component": scope.name, **dict(labels)}, count) for _, scope in scopes
            for (what, labels), count in scope.counters.items() if what == "dropped_events"]
+        + [({"component": f.name, "reason": "dead_letters_full"}, f.gave_way) for f in runner.dead_letters.flows if f.gave_way]
     ))  # fmt: skip
     out.add("shipper_dead_letter_events_total", "counter", "Events set aside with a reason.", summed(
         [({"component": component, "reason": reason}, count) for f in pipelines.values() for (component, reason), count in f.dead.items()]
@@ -111,13 +113,23 @@ def page(runner: Runner) -> str:
         "Requests sent again.",
         (({"output": n}, f.retries) for n, f in outputs.items()),
     )
-    out.add("shipper_buffer_events", "gauge", "Events in the disk buffer.", (({"output": n}, 0) for n in outputs))
-    out.add("shipper_buffer_bytes", "gauge", "Bytes in the disk buffer.", (({"output": n}, 0) for n in outputs))
+    out.add(
+        "shipper_buffer_events",
+        "gauge",
+        "Events in the disk buffer.",
+        (({"output": n}, f.buffered) for n, f in outputs.items()),
+    )
+    out.add(
+        "shipper_buffer_bytes",
+        "gauge",
+        "Bytes of the disk buffer.",
+        (({"output": n}, f.buffer_bytes()) for n, f in outputs.items()),
+    )
     out.add(
         "shipper_buffer_corrupt_records_total",
         "counter",
         "Damaged records found in the disk buffer.",
-        (({"output": n}, 0) for n in outputs),
+        (({"output": n}, f.corrupt) for n, f in outputs.items()),
     )
     either = [({"pipeline": n}, f) for n, f in pipelines.items()] + [({"output": n}, f) for n, f in outputs.items()]
     out.add(
@@ -145,10 +157,22 @@ def page(runner: Runner) -> str:
     out.add(
         "shipper_memory_bytes", "gauge", "Log bytes held in memory, against memory_limit.", [({}, runner.budget.used)]
     )
+    opt_outs(out, runner)
     own(out, scopes)
     stalls(out, runner)
     process(out, runner)
     return out.text()
+
+
+def opt_outs(out: Page, runner: Runner) -> None:
+    """What trusts anybody, so that it can be alerted on."""
+    topology = runner.topology
+    components: list[tuple[str, Component]] = [(name, source.input) for name, source in topology.sources.items()]
+    components += [(name, step.filter) for (_, name), (_, step) in topology.steps.items()]
+    components += [(name, outlet.output) for name, outlet in topology.outlets.items()]
+    found = [({"component": name, "option": option}, 1) for name, each in components for option in insecure(each)]
+    if found:
+        out.add("shipper_insecure", "gauge", "Options that turn verification off.", found)
 
 
 def summed(samples: Iterable[tuple[Labels, float]]) -> list[tuple[Labels, float]]:
@@ -181,6 +205,27 @@ def stalls(out: Page, runner: Runner) -> None:
         total += count
         out.lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
     out.lines += [f"{name}_sum {runner.stalls.sum!r}", f"{name}_count {total}"]
+    name = "shipper_component_stall_seconds"
+    out.lines += [
+        f"# HELP {name} Batches with which one component held the event loop for long.",
+        f"# TYPE {name} summary",
+    ]
+    held = held_by(runner)
+    for component, (count, seconds, _) in held.items():
+        labels = labelled({"component": component})
+        out.lines += [f"{name}_sum{labels} {seconds!r}", f"{name}_count{labels} {count}"]
+
+
+def held_by(runner: Runner) -> dict[str, tuple[int, float, float]]:
+    """Component -> with how many batches it held the loop for long, for how many seconds, and for how many at the longest."""
+    topology = runner.topology
+    all_held = [held for pipeline in topology.pipelines.values() for held in pipeline.flow.holds.values()]
+    all_held += [outlet.flow.held for outlet in topology.outlets.values() if outlet.flow.held.count]
+    found: dict[str, tuple[int, float, float]] = {}
+    for held in all_held:
+        count, seconds, longest = found.get(held.name, (0, 0.0, 0.0))
+        found[held.name] = (count + held.count, seconds + held.sum, max(longest, held.longest))
+    return found
 
 
 def process(out: Page, runner: Runner) -> None:

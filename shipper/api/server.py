@@ -47,8 +47,9 @@ class Server:
         self.port = port
         self.handler = handler
         self.server: asyncio.Server | None = None
-        self.connections = 0
         self.tasks: set[asyncio.Task[None]] = set()
+        self.open: dict[asyncio.StreamWriter, bool] = {}
+        """Connections, the one that asked longest ago first, and whether each has yet to ask."""
 
     async def start(self) -> None:
         self.server = await asyncio.start_server(self._serve, self.host, self.port, limit=MAX_HEAD)
@@ -62,8 +63,8 @@ class Server:
     async def stop(self) -> None:
         if self.server is not None:
             self.server.close()
-            for task in list(self.tasks):
-                task.cancel()
+            for writer in list(self.open):
+                writer.transport.abort()
             if self.tasks:
                 await asyncio.wait(self.tasks)
             self.server = None
@@ -72,17 +73,26 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
+        self.open[writer] = True
+        self._make_room()
         try:
-            if len(self.tasks) <= CONNECTIONS:
-                while await self._one(reader, writer):
-                    pass
+            while await self._one(reader, writer):
+                pass
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side went away or said nothing: there is nobody to tell
         finally:
             self.tasks.discard(task)
+            self.open.pop(writer, None)
             writer.close()
             with suppress(ConnectionError, TimeoutError):
                 await writer.wait_closed()
+
+    def _make_room(self) -> None:
+        """Who holds connections and asks nothing must not keep a probe out: the one that is silent for longest goes."""
+        if len(self.open) > CONNECTIONS:
+            oldest = next((each for each, silent in self.open.items() if silent), next(iter(self.open)))
+            del self.open[oldest]
+            oldest.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request; whether the connection is kept."""
@@ -92,6 +102,8 @@ class Server:
             except asyncio.LimitOverrunError:
                 await self._answer(writer, Answer(431, "too large\n"), keep=False)
                 return False
+        if self.open.pop(writer, None) is not None:
+            self.open[writer] = False  # and at the end of the line
         request = parse(head, str((writer.get_extra_info("peername") or ("",))[0]))
         if request is None or brings_body(request):
             await self._answer(writer, Answer(400, "not a request this server understands\n"), keep=False)
@@ -102,6 +114,8 @@ class Server:
             answer = self.handler(request)
         keep = request.headers.get("connection", "").lower() != "close" and head[:-4].split(b"\r\n")[0].endswith(b"1.1")
         await self._answer(writer, answer, keep, body=request.method != "HEAD")
+        if writer in self.open:
+            self.open[writer] = True
         return keep
 
     async def _answer(self, writer: asyncio.StreamWriter, answer: Answer, keep: bool, body: bool = True) -> None:
@@ -111,6 +125,8 @@ class Server:
             f"Content-Type: {answer.content_type}",
             f"Content-Length: {len(content)}",
             f"Connection: {'keep-alive' if keep else 'close'}",
+            "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
             *(f"{name}: {value}" for name, value in answer.headers.items()),
         ]
         writer.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (content if body else b""))
@@ -130,8 +146,8 @@ def parse(head: bytes, peer: str) -> Request | None:
         headers = {}
         for line in lines:
             name, separator, value = line.partition(":")
-            if not separator or name.strip() != name or not name:
-                return None
+            if not separator or name.strip() != name or not name or (name.lower() == "host" and "host" in headers):
+                return None  # two hosts: who is asked may depend on who reads it
             headers[name.lower()] = value.strip()
     except ValueError:
         return None

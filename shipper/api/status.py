@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from shipper import __version__
-from shipper.api.metrics import resident_bytes
+from shipper.api.metrics import held_by, resident_bytes
 from shipper.pipeline.runner import Runner
 
 
@@ -33,8 +33,16 @@ class Status:
             "inputs": {name: self._input(name, source) for name, source in topology.sources.items()},
             "pipelines": {name: self._pipeline(pipeline.flow) for name, pipeline in topology.pipelines.items()},
             "outputs": {name: self._output(name, outlet.flow) for name, outlet in topology.outlets.items()},
+            "dead_letters": {
+                flow.name: {"gave_way": flow.gave_way, "last_error": flow.trouble or None}
+                for flow in runner.dead_letters.flows
+            },
             "reload": runner.last_reload,
             "longest_stall_seconds": round(runner.stalls.longest, 4),
+            "held_the_loop": {
+                component: {"batches": count, "seconds": round(seconds, 4), "longest_seconds": round(longest, 4)}
+                for component, (count, seconds, longest) in held_by(runner).items()
+            },
         }
 
     def _rate(self, key: str, total: int) -> float:
@@ -83,7 +91,7 @@ class Status:
             "dead_letters": dict(flow.dead),
             "returned": flow.total_returned,
             "in_flight": flow.in_flight,
-            "buffer": {"events": 0, "bytes": 0},
+            "buffer": {"events": flow.buffered, "bytes": flow.buffer_bytes(), "found_at_start": flow.found},
             "requests": dict(flow.outcomes),
             "retries": flow.retries,
             "unaccounted": flow.unaccounted,

@@ -21,6 +21,7 @@ class Cri(Codec):
     """
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
+    one_each: ClassVar[bool] = True
     directions: ClassVar[tuple[str, ...]] = ("decode",)
     stateful: ClassVar[bool] = True
     """It keeps parts from chunk to chunk: each source needs one of its own, `fresh()`."""

@@ -26,6 +26,7 @@ class Csv(Codec):
     """
 
     content_type: ClassVar[str] = "text/csv; charset=utf-8"
+    one_each: ClassVar[bool] = True
 
     columns: Annotated[
         list[str], Meta(min_length=1, description="Fields in order; a dotted path finds nested ones when writing.")

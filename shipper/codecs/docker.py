@@ -23,6 +23,7 @@ class Docker(Codec):
     """
 
     content_type: ClassVar[str] = "application/x-ndjson"
+    one_each: ClassVar[bool] = True
     directions: ClassVar[tuple[str, ...]] = ("decode",)
     stateful: ClassVar[bool] = True
     """It keeps parts from chunk to chunk: each source needs one of its own, `fresh()`."""

@@ -19,6 +19,7 @@ class Logfmt(Codec):
     """
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
+    one_each: ClassVar[bool] = True
 
     def decode(self, data: bytes) -> list[Event]:
         text = data.decode("utf-8", "replace")

@@ -20,6 +20,7 @@ class Ndjson(Codec):
     """
 
     content_type: ClassVar[str] = "application/x-ndjson"
+    one_each: ClassVar[bool] = True
 
     _objects: Objects = option(Objects)
 

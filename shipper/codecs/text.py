@@ -21,6 +21,7 @@ class Text(Codec):
     """
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
+    one_each: ClassVar[bool] = True
 
     template: Annotated[
         Template | None, Meta(description="What is written, such as `{timestamp} {level} {message}`.")

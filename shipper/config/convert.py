@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shipper.options import Duration, Size
+from shipper.options import Duration, Secret, Size
 from shipper.text.patterns import compile_pattern
 
 YES, NO = {"true", "yes", "on"}, {"false", "no", "off"}
@@ -55,6 +55,7 @@ def outside(value: Any, meta: msgspec.Meta) -> str:
                 return f"{words} {type(value)(limit) if isinstance(value, Duration | Size) else limit}"
     if isinstance(value, str) and meta.pattern is not None and not re.search(meta.pattern, value):
         return f"text such as {meta.examples[0]}" if meta.examples else f"text that matches {meta.pattern}"
-    if isinstance(value, str) and meta.min_length is not None and len(value) < meta.min_length:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(text, str) and meta.min_length is not None and len(text) < meta.min_length:
         return f"at least {meta.min_length} characters"
     return ""

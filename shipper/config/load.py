@@ -10,11 +10,14 @@ from typing import Any
 
 from shipper.component import Filter, Input, Output
 from shipper.config.annotations import hints_of, option_fields
+from shipper.config.loops import loops
 from shipper.config.model import Config, Pipe, PipelineOptions, Route, Settings, Spec, TestOptions
 from shipper.config.nodes import Mapping as MappingNode
 from shipper.config.nodes import Node, Scalar, compose, pairs, problem
 from shipper.config.nodes import Sequence as SequenceNode
 from shipper.config.read import INVALID, Reader, is_null, nearest
+from shipper.config.risky import risky
+from shipper.config.walk import insecure
 from shipper.config.words import article
 from shipper.errors import ConfigError, Problem
 from shipper.policy import Delivery
@@ -95,6 +98,7 @@ class _Loader:
         outputs = self._components(sections["outputs"], Output.kind)
         written = {kind: [key for key, _ in sections[f"{kind}s"]] for kind in ("input", "filter", "output")}
         pipelines = self._pipelines(sections["pipelines"], written, root)
+        self._loops(inputs, outputs, pipelines, {key.value: node for key, node in sections["outputs"]})
         tests = self._tests(sections["tests"], [key.value for key, _ in sections["pipelines"]] or ["main"])
         if self.reader.problems:
             raise ConfigError(in_order(self.reader.problems))
@@ -181,12 +185,17 @@ class _Loader:
             delivery = self._delivery(node, cls, path) if kind == Output.kind else Delivery()
             if instance is INVALID or delivery is INVALID or len(self.reader.problems) > before:
                 continue
+            unfit = instance.unfit(delivery) if kind == Output.kind else ()
+            trusting = [(name, "verification is off: anybody may be at the other end") for name in insecure(instance)]
+            for name, message in [*instance.warnings(), *risky(instance), *unfit, *trusting]:
+                where = self.reader.option_node(node, name)
+                self.warnings.append(problem(where, f"{path}.{name}" if name else path, message))
             arguments = {name: getattr(instance, name) for name in option_fields(cls)}
             mark = node.start_mark
             type_name = next(value.value for name, value in pairs(node) if name.value == "type")
             specs[key.value] = Spec(
                 kind, key.value, type_name, cls, arguments, self.reader.plain(node, path),
-                f"{mark.name}:{mark.line + 1}", delivery, instance.version(),
+                f"{mark.name}:{mark.line + 1}", delivery, instance.version(), getattr(instance, "wants_ids", False),
             )  # fmt: skip
         return specs
 
@@ -196,13 +205,9 @@ class _Loader:
         if given is None or is_null(given):
             return cls.delivery
         delivery = self._over(given, cls.delivery, f"{path}.delivery")
-        if delivery is not INVALID and delivery.buffer.disk:
-            where = self.reader.option_node(given, "buffer.disk")
-            what = f"found {delivery.buffer.disk}, expected 0: disk buffers are not built yet, events wait in memory"
-            return self.reader.note(where, f"{path}.delivery.buffer.disk", what)
-        if delivery is not INVALID and delivery.buffer.when_full != "block":
+        if delivery is not INVALID and delivery.buffer.when_full != "block" and not delivery.buffer.disk:
             where = self.reader.option_node(given, "buffer.when_full")
-            what = f"found {delivery.buffer.when_full!r}, expected block: dropping comes with disk buffers, which are not built yet"
+            what = f"found {delivery.buffer.when_full!r} without a disk buffer, expected a size in `disk`"
             return self.reader.note(where, f"{path}.delivery.buffer.when_full", what)
         return delivery
 
@@ -240,9 +245,28 @@ class _Loader:
             if read is not INVALID:
                 routes = [each if isinstance(each, Route) else Route(output=each) for each in read.outputs]
                 pipes[key.value] = Pipe(key.value, read.inputs, read.filters, routes)
+                for name, message in risky(read):
+                    self.warnings.append(problem(self.reader.option_node(node, name), f"{path}.{name}", message))
         if len(pipes) == len(section):
             self._unused(written, pipes)
         return pipes
+
+    def _loops(
+        self, inputs: dict[str, Spec], outputs: dict[str, Spec], pipes: dict[str, Pipe], nodes: dict[str, Node]
+    ) -> None:
+        """Inputs that would read what is written of their own events."""
+        made, ends = ({name: spec.make() for name, spec in specs.items()} for specs in (inputs, outputs))
+        for loop in loops(made, ends, pipes.values()):
+            where, path = (
+                self.reader.option_node(nodes[loop.output], loop.option),
+                f"outputs.{loop.output}.{loop.option}",
+            )
+            if loop.certain:
+                what = f"found a file that inputs.{loop.input} reads, whose events come here: they would go round for ever; expected a path that it does not find, or one under its `exclude`"
+                self.reader.note(where, path, what)
+            else:
+                what = f"with some values this is a file that inputs.{loop.input} reads, whose events come here: they would go round for ever; put the path under its `exclude`"
+                self.warnings.append(problem(where, path, what))
 
     def _known(self, pipe: MappingNode, path: str, kind: str, known: list[str]) -> None:
         """The names that a pipeline uses, looked up even when something else in it cannot be read."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from shipper.component import Component
 from shipper.errors import Problem
 from shipper.options import RELATIVE, Duration, Group, Meta, Secret, Size, option
-from shipper.policy import Delivery
+from shipper.policy import DeadLetterPolicy, Delivery
 from shipper.text.conditions import Condition
 
 
@@ -34,7 +34,8 @@ class ApiOptions(Group):
         ),
     ] = "127.0.0.1:9600"
     token: Annotated[
-        Secret | None, Meta(description="Bearer token for `/status`; needed to see it from beyond loopback.")
+        Secret | None,
+        Meta(min_length=1, description="Bearer token for `/status`; needed to see it from beyond loopback."),
     ] = None
 
 
@@ -62,6 +63,7 @@ class Settings(Group):
     memory_limit: Annotated[
         Size, Meta(ge=2**20, description="Log bytes held in memory, all together; what finds no room waits.")
     ] = Size(96 * 2**20)
+    dead_letters: DeadLetterPolicy = option(DeadLetterPolicy)
     workers: Annotated[
         int | Literal["auto"], Meta(ge=1, description="Processes that share the work; only 1 for now.")
     ] = 1
@@ -103,19 +105,22 @@ class Spec:
     type_name: str
     cls: type[Component]
     arguments: dict[str, Any]
-    raw: Any
-    """As written, interpolated: two specs with equal `raw` and place are the same component."""
+    raw: Any = field(repr=False)
+    """As written, interpolated, secrets too: two specs with equal `raw` and place are the same component."""
     where: str
     """`file:line`, for messages."""
     delivery: Delivery = field(default_factory=lambda: Delivery())
     version: str = ""
     """Of what its options name, such as a user's file: changed, the component is a new one."""
+    ids: bool = False
+    """An output wants ids for its events; an input is to give its events ids."""
 
     def make(self) -> Any:
         return self.cls(**self.arguments)
 
     def same(self, other: Spec | None) -> bool:
-        return other is not None and (self.cls, self.raw, self.version) == (other.cls, other.raw, other.version)
+        mine = (self.cls, self.raw, self.version, self.ids)
+        return other is not None and mine == (other.cls, other.raw, other.version, other.ids)
 
 
 @dataclass
@@ -141,3 +146,9 @@ class Config:
     tests: list[TestOptions]
     warnings: list[Problem]
     files: list[Path]
+
+    def __post_init__(self) -> None:
+        for pipe in self.pipelines.values():
+            if any(self.outputs[route.output].ids for route in pipe.outputs):
+                for name in pipe.inputs:
+                    self.inputs[name].ids = True

@@ -308,8 +308,13 @@ class Reader:
         return INVALID if wrong else values
 
     def option_node(self, node: Node, name: str) -> Node:
-        """Where an option was written, or where its component begins."""
-        for part in name.split(".") if name else []:
+        """Where an option was written (`tls.ca`, `allow[1]`), or where its component begins."""
+        for part in name.replace("[", ".[").split(".") if name else []:
+            if part.startswith("[") and isinstance(node, SequenceNode) and part[1:-1].isdigit():
+                if int(part[1:-1]) >= len(node.value):
+                    return node
+                node = node.value[int(part[1:-1])]
+                continue
             inner = [v for k, v in pairs(node) if k.value == part] if isinstance(node, MappingNode) else []
             if not inner:
                 return node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from shipper.batch import Piece
 from shipper.component import Output
@@ -16,8 +17,11 @@ class Current:
         self.output = output
         self.busy: dict[Output, int] = {}
         self._left = asyncio.Event()
+        self.closed = False
 
     async def __call__(self, pieces: Sequence[Piece]) -> None:
+        if self.closed:  # whoever waits here is cancelled soon
+            await asyncio.get_running_loop().create_future()
         output = self.output
         self.busy[output] = self.busy.get(output, 0) + 1
         try:
@@ -34,6 +38,15 @@ class Current:
         while old in self.busy:
             self._left.clear()
             await self._left.wait()
+
+    async def quiet(self, seconds: float) -> None:
+        """Let no more tries begin, and wait at most so long for those under way."""
+        self.closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.busy:
+                    self._left.clear()
+                    await self._left.wait()
 
     def __repr__(self) -> str:
         return f"Current({type(self.output).__name__}, {sum(self.busy.values())} tries)"

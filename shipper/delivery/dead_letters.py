@@ -3,171 +3,157 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from asyncio import Future
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from shipper.batch import Event
 from shipper.clock import Clock
 from shipper.delivery.futures import settle, settled
-from shipper.pipeline.observe import log
+from shipper.delivery.letters import Letter, encode_letter
+from shipper.delivery.shelf import Full, Shelf
+from shipper.pipeline.observe import LetterFlow
+from shipper.policy import DeadLetterPolicy
+
+FIRST, LONGEST = 0.1, 2.0  # seconds between two tries, so that it goes on soon after there is room again
+
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One event and why it was set aside."""
-
-    event: Event
-    reason: str
-    status: int | None = None
-    attempts: int = 1
+def nobody(reason: str) -> None:
+    """Who does not want to hear why letters wait."""
 
 
 class DeadLetters:
-    """One file a component below `folder`; what waits is written and fsynced together, off the loop.
+    """One file a component below `folder`, rotated and bounded; what waits is written and fsynced together, off the loop.
 
-    A disk that refuses is back-pressure: the letters wait, and so do those who wrote them.
+    A disk that refuses, and files that are full, are back-pressure: the letters wait, and so do those who wrote
+    them, but no other component.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, policy: DeadLetterPolicy | None = None) -> None:
         self.folder = folder
         self.clock = clock
-        self.waiting: dict[str, list[tuple[bytes, Future[None]]]] = {}
-        self.writer: asyncio.Task[None] | None = None
+        self.policy = policy or DeadLetterPolicy()
+        self.shelf = Shelf(folder)
+        self.writers: dict[str, _Writer] = {}
+        self.unbounded: set[str] = set()
+        """Components whose letters are being replayed: what comes back takes the place of what is about to leave."""
 
-    def put(self, component: str, letters: Sequence[Letter]) -> Future[None]:
-        """The future is done when the letters are on disk."""
+    def put(self, component: str, letters: Sequence[Letter], tell: Tell = nobody) -> Future[None]:
+        """The future is done when the letters are on disk; `tell` hears why that has to wait."""
         if not letters:
             return settled()
         now = self.clock.now()
         body = b"".join([encode_letter(now, component, letter) for letter in letters])
-        future: Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.setdefault(component, []).append((body, future))
-        if self.writer is None or self.writer.done():
-            self.writer = asyncio.get_running_loop().create_task(self._write())
-        return future
-
-    async def _write(self) -> None:
-        pause = 0.1
-        while self.waiting:
-            component = next(iter(self.waiting))
-            entries = self.waiting.pop(component)
-            try:
-                await asyncio.to_thread(append, self.path(component), b"".join([body for body, _ in entries]))
-            except OSError as error:
-                self.waiting[component] = entries + self.waiting.get(component, [])
-                log.error("dead letters of %s cannot be written: %s; trying again in %.0fs", component, error, pause)
-                await self.clock.sleep(pause)
-                pause = min(pause * 2, 10)
-                continue
-            except asyncio.CancelledError:
-                self.waiting[component] = entries + self.waiting.get(component, [])
-                raise
-            pause = 0.1
-            for _, future in entries:
-                settle(future)
+        writer = self.writers.get(component)
+        if writer is None:
+            writer = self.writers[component] = _Writer(component, self)
+        return writer.put(body, tell)
 
     def path(self, component: str) -> Path:
+        """The file that is written to now."""
         return self.folder / f"{component}.ndjson"
 
+    @property
+    def flows(self) -> list[LetterFlow]:
+        """Of every component that has set something aside since the start."""
+        return [writer.flow for writer in self.writers.values()]
+
     async def close(self, grace: float = 5.0) -> None:
-        """Wait for what is being written; what cannot be within `grace` seconds fails for those who wait."""
-        if self.writer is not None and not self.writer.done():
-            await asyncio.wait([self.writer], timeout=grace)
-            self.writer.cancel()
-            await asyncio.wait([self.writer])
-        for entries in self.waiting.values():
-            for _, future in entries:
-                future.cancel()
+        """Wait for what is being written; what cannot be, or not within `grace` seconds, fails for those who wait."""
+        writers = self.writers.values()
+        if going := [writer.task for writer in writers if writer.task and not writer.flow.trouble]:
+            await asyncio.wait(going, timeout=grace)
+        for writer in writers:
+            await writer.stop()
+
+    def __repr__(self) -> str:
+        waiting = sum(len(writer.waiting) for writer in self.writers.values())
+        return f"DeadLetters({self.folder}, {waiting} waiting)"
+
+
+@dataclass(slots=True)
+class _Waiting:
+    body: bytes
+    future: Future[None]
+    tell: Tell
+
+
+class _Writer:
+    """Writes the letters of one component, in order."""
+
+    def __init__(self, component: str, house: DeadLetters) -> None:
+        self.component = component
+        self.house = house
+        self.flow = LetterFlow(component)
+        self.waiting: deque[_Waiting] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+    def put(self, body: bytes, tell: Tell) -> Future[None]:
+        loop = asyncio.get_running_loop()
+        entry = _Waiting(body, loop.create_future(), tell)
+        self.waiting.append(entry)
+        if self.flow.trouble:
+            tell(self.flow.trouble)
+        if self.task is None or self.task.done():
+            self.task = loop.create_task(self._write())
+        return entry.future
+
+    async def _write(self) -> None:
+        pause = FIRST
+        while self.waiting:
+            try:
+                written, torn = await asyncio.to_thread(self._append, self._together())
+            except Exception as error:  # whatever it is, those who wait must not wait for ever
+                kind = "" if isinstance(error, OSError | Full) else f"{type(error).__name__}: "
+                self._stuck(f"dead letters: {kind}{error}")
+                await self.house.clock.sleep(pause)
+                pause = min(pause * 2, LONGEST)
+            else:
+                pause = FIRST
+                self.flow.written(torn)
+                self._done(written)
+
+    def _append(self, body: bytes) -> tuple[int, bool]:
+        house = self.house
+        bounded = self.component not in house.unbounded
+        return house.shelf.append(self.component, body, house.policy, bounded, self.flow.lost)
+
+    def _together(self) -> bytes:
+        """What waits, as far as it can go into one file."""
+        room = int(self.house.policy.rotate)
+
+        def fits(entry: _Waiting) -> bool:
+            nonlocal room
+            room -= len(entry.body)
+            return room >= 0
+
+        first, *more = self.waiting
+        room -= len(first.body)
+        return b"".join([first.body, *(entry.body for entry in takewhile(fits, more))])
+
+    def _stuck(self, reason: str) -> None:
+        self.flow.stuck(reason)
+        for entry in self.waiting:
+            entry.tell(reason)
+
+    def _done(self, written: int) -> None:
+        while written:
+            entry = self.waiting[0]
+            if written < len(entry.body):
+                entry.body = entry.body[written:]
+                return
+            written -= len(entry.body)
+            self.waiting.popleft()
+            settle(entry.future)
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+        for entry in self.waiting:
+            entry.future.cancel()
         self.waiting.clear()
-
-
-def append(path: Path, body: bytes) -> None:
-    """Append whole lines and fsync them; after a failure the file ends where it ended before.
-
-    What a crash left of a line ends there: it must not spoil the next one.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    try:
-        size = os.fstat(handle).st_size
-        try:
-            torn = size and os.pread(handle, 1, size - 1) != b"\n"
-            view = memoryview(b"\n" + body if torn else body)
-            while view:
-                view = view[os.write(handle, view) :]
-            os.fsync(handle)
-        except OSError:
-            os.ftruncate(handle, size)
-            raise
-    finally:
-        os.close(handle)
-    if new:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def encode_letter(time: str, component: str, letter: Letter) -> bytes:
-    """One line: `{"time", "component", "reason", "status", "attempts", "event"}`."""
-    head = {
-        "time": time,
-        "component": component,
-        "reason": letter.reason,
-        "status": letter.status,
-        "attempts": letter.attempts,
-    }
-    try:
-        return orjson.dumps({**head, "event": letter.event}, default=str) + b"\n"
-    except orjson.JSONEncodeError:
-        # what orjson cannot say (lone surrogates, integers over 64 bits, deep nesting) the slow way can
-        return json.dumps({**head, "event": _shallow(letter.event)}, default=str).encode("ascii") + b"\n"
-
-
-def _shallow(value: Any, depth: int = 0) -> Any:
-    """The value with string keys, and with what is nested over 200 levels as text."""
-    if depth > 200:
-        return _flat(value)
-    if isinstance(value, dict):
-        return {str(key): _shallow(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shallow(each, depth + 1) for each in value]
-    return value
-
-
-def _flat(value: Any) -> str:
-    """Any nesting as JSON text, without recursion."""
-    out: list[str] = []
-    stack: list[Any] = [value]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, _Text):
-            out.append(each)
-        elif isinstance(each, dict):
-            parts: list[Any] = [_Text("{")]
-            for index, (key, inner) in enumerate(each.items()):
-                parts += [_Text(("," if index else "") + json.dumps(str(key)) + ":"), inner]
-            stack += reversed([*parts, _Text("}")])
-        elif isinstance(each, list | tuple):
-            parts = [_Text("[")]
-            for index, inner in enumerate(each):
-                parts += [_Text("," if index else ""), inner]
-            stack += reversed([*parts, _Text("]")])
-        else:
-            out.append(json.dumps(each, default=str))
-    return "".join(out)
-
-
-class _Text(str):
-    """JSON that is finished."""
-
-    __slots__ = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, Task
 from collections.abc import Iterable
+from time import monotonic
 
 from shipper.batch import Batch, Piece, Put, merged
 from shipper.component import Output
@@ -13,6 +14,7 @@ from shipper.delivery.futures import all_of, settle, settled
 from shipper.errors import Refused, Unavailable
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.observe import OutputFlow
+from shipper.pipeline.stall import LONG
 
 
 class Encoder:
@@ -43,6 +45,13 @@ class Encoder:
         return all_of(waits) if waits else settled()
 
     def _encode(self, batch: Batch) -> Iterable[Piece | Refused]:
+        began = monotonic()
+        found = self._encoded(batch)
+        if (took := monotonic() - began) > LONG:
+            self.flow.held.add(took, len(batch))
+        return found
+
+    def _encoded(self, batch: Batch) -> Iterable[Piece | Refused]:
         try:
             return list(self.output.encode(batch))
         except Exception as error:

@@ -17,7 +17,7 @@ Finish = Callable[[list[Piece]], Awaitable[None]]
 
 
 class Retry:
-    """Again after a pause with full jitter that doubles, no sooner than the destination asked.
+    """Again after a pause with full jitter that doubles, or when the destination asked (at most `max` later).
 
     An exception nobody foresaw is a bug in the output: it is logged with its traceback and retried, for a
     bug must never throw data away.
@@ -56,5 +56,7 @@ class Retry:
                 todo.clear()
                 return
             self.flow.retries += 1
-            await self.clock.sleep(min(max(random.random() * pause, after), max(policy.max, policy.first)))
+            # a time that the destination named is kept to; one so short that it would hammer is only the least
+            wait = after if after >= policy.first else max(random.random() * pause, after)
+            await self.clock.sleep(min(wait, max(policy.max, policy.first)))
             pause = min(pause * 2, policy.max)

@@ -7,12 +7,16 @@ event that waits for its last line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from itertools import repeat
+from typing import Protocol, Self
 
 from shipper.batch import Attrs, Batch, Event
+from shipper.batch import lines as lines_of
 from shipper.files.multiline import Joiner, Joining
+from shipper.files.naming import Naming
 from shipper.files.reading import Count, Cut, Lines, not_counted
 from shipper.files.streams import EventJoiner, Place
+from shipper.text.ids import carried, put
 
 Ready = tuple[Batch, Place]
 
@@ -30,6 +34,8 @@ class StatefulDecoder(Decoder, Protocol):
     """Bytes of the input taken and not given out."""
 
     def flush(self) -> list[Event]: ...
+
+    def fresh(self) -> Self: ...
 
 
 def own(codec: object) -> StatefulDecoder | None:
@@ -65,6 +71,7 @@ class Assembler:
         self._stateful = stateful
         self._timeout = float(multiline.timeout) if multiline else 0.0
         self._place: Place = (lines.at, lines.tail)
+        self._naming: Naming | None = None
         self._joiner: Joiner | None = None
         self._events: EventJoiner | None = None
         self._touched = 0.0
@@ -75,14 +82,22 @@ class Assembler:
             def split() -> None:
                 count("multiline_limits")
 
+            def slow() -> None:
+                count("regex_timeouts")
+
             if codec is None and stateful is None and lines.reading.delimiter == "\n":
-                self._joiner = Joiner(multiline, split)
+                self._joiner = Joiner(multiline, split, slow)
                 self._take = self._joined
             else:
-                self._events = EventJoiner(multiline, split)
+                self._events = EventJoiner(multiline, split, slow)
                 self._take = self._grouped
         elif stateful is not None:
             self._take = self._held
+
+    def name(self, identity: str) -> None:
+        """Give the events ids that begin so; the lines must be exact."""
+        if self._naming is None:
+            self._naming = Naming(identity, self.lines)
 
     def feed(self, data: bytes | memoryview) -> list[Ready]:
         """The batches that these bytes complete."""
@@ -93,15 +108,19 @@ class Assembler:
         out = []
         cuts = self.lines.finish()
         for cut in cuts:
+            if self._naming is not None:
+                self._naming.last = cut is cuts[-1]
             ready = self._take(cut)
             if ready is not None:
                 out.append(ready)
         events = self._stateful.flush() if self._stateful else []
+        if self._naming is not None:
+            self._naming.flushed(events, torn=self._stateful is not None and bool(cuts or events))
         if self._events:
             place = (self.lines.at, self.lines.tail)
             events = [done for event in events for done in self._events.feed(event, place, 0)] + self._events.flush()
         if self._joiner and (message := self._joiner.flush()) is not None:
-            events.append(self._message(message))
+            events += self._named([self._message(message)])
         self._place = (self.lines.at, self.lines.tail)
         if events:
             out.append((Batch(events, attrs=self._attrs()), self._place))
@@ -130,7 +149,7 @@ class Assembler:
             return []
         if self._joiner is not None:
             message = self._joiner.flush()
-            events = [] if message is None else [self._message(message)]
+            events = [] if message is None else self._named([self._message(message)])
             self._place = self._lines_place()
         else:
             assert self._events is not None
@@ -143,15 +162,20 @@ class Assembler:
 
     def _plain(self, cut: Cut) -> Ready:
         if cut.lines is None and not cut.truncated:
-            return Batch(raw=cut.raw, attrs=self._attrs()), (cut.end, cut.mark)
+            ids = self._naming.ids(cut) if self._naming is not None else None
+            return Batch(raw=cut.raw, attrs=self._attrs(), ids=ids), (cut.end, cut.mark)
         lines = [cut.raw] if cut.lines is None else cut.lines
         events: list[Event] = [{"message": line.decode("utf-8", "replace")} for line in lines]
+        if self._naming is not None:
+            put(events, self._naming.ids(cut))
         return self._batch(cut, events), (cut.end, cut.mark)
 
     def _decoded(self, cut: Cut) -> Ready | None:
         assert self._codec is not None
-        if cut.lines is None and not cut.truncated:
-            return Batch(raw=cut.raw, attrs=self._attrs(), decode=self._codec.decode), (cut.end, cut.mark)
+        decode, naming = self._codec.decode, self._naming
+        if cut.lines is None and not cut.truncated and (naming is None or decode is lines_of):
+            ids = naming.ids(cut) if naming is not None else None
+            return Batch(raw=cut.raw, attrs=self._attrs(), decode=decode, ids=ids), (cut.end, cut.mark)
         events = self._decode(cut, self._codec)
         return (self._batch(cut, events), (cut.end, cut.mark)) if events else None
 
@@ -174,6 +198,10 @@ class Assembler:
         assert joiner is not None
         messages = joiner.feed(cut.raw.decode("utf-8", "replace"))
         events = [self._message(messages[0]), *({"message": each} for each in messages[1:])] if messages else []
+        joiner.mark(events)
+        if self._naming is not None:
+            self._naming.fed(cut)
+            self._naming.joined(events)
         held = joiner.lines
         if cut.truncated:  # one line, and the last of what was fed
             if held:
@@ -188,6 +216,14 @@ class Assembler:
             if held <= len(starts):  # else it began in an earlier cut, and the position stays there
                 self._place = (starts[-held], self.lines.mark(cut, starts[-held]))
         return (Batch(events, attrs=self._attrs(), size=len(cut.raw)), self._place) if events else None
+
+    def _named(self, events: list[Event]) -> list[Event]:
+        """What the joiner held."""
+        if self._joiner is not None:
+            self._joiner.mark(events)
+        if self._naming is not None:
+            self._naming.joined(events)
+        return events
 
     def _message(self, message: str) -> Event:
         """The event that was held, or would have been."""
@@ -206,13 +242,14 @@ class Assembler:
         starts = self.lines.starts(cut)
         if len(starts) != len(lines):  # broken characters: the whole cut has one place
             starts = [cut.start] * len(lines)
-        for line, begin in zip(lines, starts, strict=True):
+        ids = repeat(None) if self._naming is None else self._naming.ids(cut)
+        for line, begin, text in zip(lines, starts, ids, strict=False):
             place = (begin, self.lines.mark(cut, begin))
             if self._stateful is not None and self._stateful.unfinished:
                 place = self._started
             decoded: list[Event] = _text(line) if codec is None else codec.decode(line)
             self._started = place
-            for event in decoded:
+            for event in carried(text, decoded):
                 if cut.truncated:
                     event["truncated"] = True
                 events += joiner.feed(event, place, now)
@@ -231,7 +268,9 @@ class Assembler:
         return min(places, key=lambda place: place[0])
 
     def _decode(self, cut: Cut, codec: Decoder) -> list[Event]:
-        if cut.lines is None:
+        if self._naming is not None:
+            events = self._naming.decoded(cut, codec.decode, self._one_each(cut, codec))
+        elif cut.lines is None:
             events = codec.decode(cut.raw)
         else:
             events = [event for line in cut.lines for event in codec.decode(line)]
@@ -239,6 +278,18 @@ class Assembler:
             for event in events:
                 event["truncated"] = True
         return events
+
+    def _one_each(self, cut: Cut, codec: Decoder) -> list[Event] | None:
+        """The events of a codec that makes at most one of each line; None where parts make that unclear, and nothing done."""
+        if cut.lines is not None or not getattr(codec, "one_each", False):
+            return None
+        if self._stateful is None:
+            return codec.decode(cut.raw)
+        if self._stateful.unfinished:
+            return None
+        fresh = self._stateful.fresh()
+        events = fresh.decode(cut.raw)
+        return None if fresh.unfinished else events
 
     def _batch(self, cut: Cut, events: list[Event]) -> Batch:
         if cut.truncated and self._codec is None and self._stateful is None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import resource
 import stat
 from dataclasses import dataclass, field
 
@@ -13,14 +11,14 @@ from shipper.component import Scope
 from shipper.files.checkpoints import Entry, Positions
 from shipper.files.copies import Copies
 from shipper.files.discovery import Discovery
-from shipper.files.handles import Handle, open_file
+from shipper.files.handles import Handle
 from shipper.files.identity import Key, born
+from shipper.files.opening import Opening
+from shipper.files.reach import Reach
 from shipper.files.reading import CHUNK, Lines, Reading
 from shipper.files.rotation import by_inode, same_file
 from shipper.files.tail import Tailed
 
-CROWDED = 0.1
-"""Seconds for which nobody looks for handles to close after none was found."""
 FORGIVE = 60.0
 """Seconds without trouble after which new trouble with the same path is said again."""
 
@@ -37,6 +35,8 @@ class Following:
     rotate_wait: float = 5.0
     ignore_older: float | None = None
     reading: Reading = field(default_factory=Reading)
+    follow_links: list[str] = field(default_factory=list)
+    """Folders to which links may lead, besides those that the patterns name."""
     own: str = ""
     """The folder in which Shipper itself writes."""
 
@@ -51,16 +51,18 @@ class Census:
         self.positions = positions
         self.files: dict[Key, Tailed] = {}
         self.hot: dict[Tailed, None] = {}
-        self.discovery = Discovery(following.include, following.exclude, self.trouble, following.own)
+        self.discovery = Discovery(
+            following.include,
+            following.exclude,
+            self.trouble,
+            following.own,
+            lambda folder: self.opening.enter(folder),
+        )
+        self.opening = Opening(self, Reach(self.discovery.named(), following.follow_links, following.own))
         self._troubled: dict[str, float] = {}
-        self._most = max(8, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
-        self._opened = 0
-        self._full = float("-inf")  # until when there is no use in looking for room
         self._kept: list[Tailed] = []
         self.first = True
         """Whether the files of the last run are still to be found."""
-        self.crowded = False
-        """Whether the last scan found files for which there was no handle left."""
         self.copies = Copies(self)
 
     def trouble(self, path: str, error: BaseException) -> None:
@@ -73,9 +75,8 @@ class Census:
     async def scan(self) -> None:
         """See what is there now; what is new is opened at once, so that it is not lost when it is removed."""
         now = self.clock.monotonic()
-        self.crowded = False
+        self.opening.begin()
         self._troubled = {path: at for path, at in self._troubled.items() if now - at < FORGIVE}
-        self._opened = sum(file.handle is not None for file in self.files.values())
         found: dict[Key, tuple[str, os.stat_result]] = {}
         for number, path in enumerate(self.discovery.paths()):
             if number % 256 == 255:
@@ -85,6 +86,8 @@ class Census:
                 continue
             key = (info.st_dev, info.st_ino)
             known = self.files.get(key)
+            if known is None and self.opening.is_refused(path, key):
+                continue
             if key not in found or (known is not None and known.path == path):
                 found[key] = (path, info)
         if self.first:
@@ -108,7 +111,6 @@ class Census:
         await self.copies.decide(now, self.first)
         if self.first:
             self.first = False
-            self.copies.resume_absent(now)
             if self.positions.saved is None:  # even without files the first start is over
                 self.positions.saved = self.clock.time()
                 self.positions.changed()
@@ -133,8 +135,13 @@ class Census:
         """No longer followed; what is known of it stays for a day."""
         self.files.pop(file.key, None)
         self.hot.pop(file, None)
+        removed = file.handle is not None and file.handle.removed()
         file.close()
-        if file.entry is not None and not file.entry.gone:
+        if file.entry is None:
+            return
+        if removed:  # the system may give its number to another file now
+            self.positions.move(file.entry, (0, 0), 0)
+        elif not file.entry.gone:
             file.entry.gone = self.clock.time()
             self.positions.changed()
 
@@ -144,27 +151,9 @@ class Census:
             self.positions.move(file.entry, (0, 0), 0)
         self.drop(file)
 
-    def open(self, path: str) -> Handle | None:
-        """None when it cannot be opened now. Over the bound, handles of quiet files are closed for it."""
-        if self._opened >= self._most and not self._make_room():
-            self.crowded = True
-            return None
-        try:
-            handle = open_file(path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._make_room()
-                self.crowded = True
-            self.trouble(path, error)
-            return None
-        self._opened += 1
-        return handle
-
     def reopen(self, file: Tailed) -> bool:
         """Open a file whose handle was closed, if it still is that file."""
-        handle = self.open(file.path)
+        handle = self.opening.open(file.path)
         if handle is None:
             return False
         if handle.key() == file.key and (file.entry is None or same_file(file.entry, handle)):
@@ -185,29 +174,6 @@ class Census:
         file.entry = self.entry_of(file)
         file.assembler, file.truncated, file.flushed = None, True, False
         self.warm(file, now)
-
-    def _make_room(self) -> bool:
-        """Close some of the handles that have been quiet for longest; whether there is room now."""
-        now = self.clock.monotonic()
-        if now < self._full:
-            return False
-        is_open = [file for file in self.files.values() if file.handle is not None]
-        quiet = [
-            file
-            for file in is_open
-            if file.pause and file.entry is not None  # at its end when it was last looked at
-            and not (file.busy or file.gone or (file.assembler and file.assembler.holding))
-        ]  # fmt: skip
-        quiet.sort(key=lambda file: file.grown)
-        for file in quiet[: max(1, self._most // 8)]:
-            file.close()
-            file.assembler = None
-            self.hot.pop(file, None)  # the scan sees when it grows
-        self._opened = sum(file.handle is not None for file in is_open)
-        if self._opened < self._most:
-            return True
-        self._full = now + CROWDED
-        return False
 
     def track(self, file: Tailed) -> Tailed:
         self.files[file.key] = file
@@ -241,17 +207,19 @@ class Census:
             self.warm(file, now)
         if file.handle is None:
             place = by_inode(file.path, file.key)
-            if place is None:
-                self.drop(file)
-            else:
+            if place is not None:
                 file.path = place
+                return
+            self.drop(file)
+            if file.entry is not None:  # packed meanwhile, and perhaps not all of it was read
+                self.copies.sought.append(file.entry)
 
     def _adopt(self, key: Key, path: str, info: os.stat_result, now: float) -> None:
         entry = self.positions.at(key)
         older = self.following.ignore_older
         if entry is None and older is not None and info.st_mtime < self.clock.time() - older:
             return
-        handle = self.open(path)
+        handle = self.opening.open(path)
         if handle is None:
             return
         if handle.key() != key:  # exchanged meanwhile: the next scan sees what it is
@@ -292,7 +260,7 @@ class Census:
             unread = file.handle is not None and (
                 entry is None or file.handle.compressed or file.handle.reaches(entry.offset + 1)
             )
-            if file.handle is not None and unread and (file.gone or not file.handle.stat().st_nlink):
+            if file.handle is not None and unread and (file.gone or file.handle.removed()):
                 file.flushed = False
                 self._kept.append(file)
             else:

@@ -20,6 +20,7 @@ import orjson
 from shipper.clock import Timer
 from shipper.component import Scope
 from shipper.files.identity import Digest, Key
+from shipper.text.ids import identity
 
 VERSION = 1
 FORGET = 24 * 3600
@@ -38,10 +39,16 @@ class Entry:
     offset: int = 0
     head: Digest = field(default_factory=Digest)
     mark: Digest = field(default_factory=Digest)
+    ends: tuple[int, int] = (0, 0)
+    """Of a packed file that was read whole: its size on the disk, and that of what is in it."""
     gone: float = 0
     """Since when no file is known for it, in seconds since 1970."""
     place: tuple[int, bytes] | None = None
     """How far it was handed on in this run, and the bytes before; never saved."""
+    id: str = ""
+    """Its random identity, where an output wants ids of events."""
+    named: bool = False
+    """Whether that is on disk, so that it may be used."""
 
     def dump(self) -> dict[str, Any]:
         return {
@@ -52,7 +59,9 @@ class Entry:
             "offset": self.offset,
             "head": [*self.head],
             "mark": [*self.mark],
+            "ends": [*self.ends],
             "gone": self.gone,
+            **({"id": self.id} if self.id else {}),
         }
 
     @classmethod
@@ -64,7 +73,10 @@ class Entry:
             saved["offset"],
             Digest(*saved["head"]),
             Digest(*saved["mark"]),
+            (saved["ends"][0], saved["ends"][1]) if "ends" in saved else (0, 0),
             saved["gone"],
+            id=(known := saved.get("id", "")),
+            named=bool(known),
         )
 
 
@@ -86,7 +98,7 @@ class Slots:
         for name in self.NAMES:
             path = self.folder / name
             try:
-                data = path.read_bytes()
+                data = _read(path)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -132,6 +144,13 @@ class Slots:
         finally:
             os.close(folder)
         self.sequence = sequence
+
+
+def _read(path: Path) -> bytes:
+    """A slot's bytes; a link in its place is not followed."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
 
 
 class Positions:
@@ -194,6 +213,19 @@ class Positions:
         entry.offset, entry.mark = offset, Digest.of(mark)
         self.changed()
 
+    async def named(self, entry: Entry) -> bool:
+        """Give all entries an id that have none; whether this one's is on disk, so that a crash cannot give it another."""
+        if entry.named:
+            return True
+        for each in self.entries:
+            each.id = each.id or identity()
+        while self._saving is not None and not self._saving.done():
+            await asyncio.wait((self._saving,))
+        self._dirty = True
+        self._saving = asyncio.get_running_loop().create_task(self.save())
+        await asyncio.wait((self._saving,))
+        return entry.named
+
     def changed(self) -> None:
         """Something is to be saved, soon."""
         self._dirty = True
@@ -215,7 +247,9 @@ class Positions:
         for entry in [entry for entry in self.entries if entry.gone and now - entry.gone > FORGET]:
             self.forget(entry)
         self._dirty = False
-        files = [entry.dump() for entry in self.entries]
+        entries = list(self.entries)
+        files = [entry.dump() for entry in entries]
+        named = [entry for entry in entries if entry.id]
         try:
             await asyncio.to_thread(self._slots.write, files, now)
         except OSError as error:
@@ -226,6 +260,8 @@ class Positions:
             self.changed()
             return
         self.saved = now
+        for entry in named:
+            entry.named = True
         if self._failed:
             self._scope.log.info("positions are saved again")
         self._failed = False

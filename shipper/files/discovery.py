@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-_MAGIC = re.compile(r"[*?\[]")
+MAGIC = re.compile(r"[*?\[]")
 Trouble = Callable[[str, OSError], None]
+Enter = Callable[[str], bool]
+"""Whether to look into a folder that is a link, or lies behind a wildcard."""
 
 
-_TOKEN = re.compile(r"\*+|\?|\[!?+(?:\][^\]]*|[^\]]+)\]|.", re.DOTALL)
+TOKEN = re.compile(r"\*+|\?|\[!?+(?:\][^\]]*|[^\]]+)\]|.", re.DOTALL)
 _MEMBER = re.compile(r"(.)-(.)|(.)", re.DOTALL)
 
 
 def _part(pattern: str) -> str:
     """One part of a pattern as an expression for one name."""
     pieces = []
-    for found in _TOKEN.findall(pattern):
+    for found in TOKEN.findall(pattern):
         if found[0] == "*":
             pieces.append("[^/]*")
         elif found == "?":
@@ -49,8 +51,9 @@ def _set(inside: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _name(pattern: str) -> re.Pattern[str]:
-    hidden = r"(?!\.)" if _MAGIC.match(pattern) else ""
+def name_pattern(pattern: str) -> re.Pattern[str]:
+    """One part of a pattern, for whole names."""
+    hidden = r"(?!\.)" if MAGIC.match(pattern) else ""
     return re.compile(hidden + _part(pattern), re.DOTALL)
 
 
@@ -64,7 +67,7 @@ def _exclusion(pattern: str) -> str:
 
 def _fixed(parts: list[str]) -> int:
     """How many parts of a pattern are folders by name."""
-    return next((index for index, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+    return next((index for index, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
 
 
 def _base(parts: list[str]) -> str:
@@ -79,20 +82,29 @@ def _barred(parts: list[str], own: str) -> str:
 class Discovery:
     """Finds the files of some patterns, again and again. What cannot be looked into goes to `trouble`.
 
-    `own` is a folder into which no wildcard leads; a pattern that names it finds what is there.
+    `own` is a folder into which no wildcard leads; a pattern that names it finds what is there. Folders that are links
+    are looked into when `enter` says so.
     """
 
-    def __init__(self, include: Iterable[str], exclude: Sequence[str], trouble: Trouble, own: str = "") -> None:
-        self._patterns = [os.path.abspath(os.path.expanduser(pattern)).split("/")[1:] for pattern in include]  # noqa: PTH100, PTH111
+    def __init__(
+        self,
+        include: Iterable[str],
+        exclude: Sequence[str],
+        trouble: Trouble,
+        own: str = "",
+        enter: Enter = lambda path: True,
+    ) -> None:
+        self.patterns = [os.path.abspath(os.path.expanduser(pattern)).split("/")[1:] for pattern in include]  # noqa: PTH100, PTH111
         excluded = "|".join(f"(?:{_exclusion(each)})" for each in exclude)
         self._excluded = re.compile(excluded, re.DOTALL) if excluded else None
         self._trouble = trouble
-        self._barred = [_barred(parts, own) for parts in self._patterns]
+        self._enter = enter
+        self._barred = [_barred(parts, own) for parts in self.patterns]
 
     def bases(self) -> dict[str, bool]:
         """The folders in which files can appear, and whether their subfolders matter; none lies in another."""
         found: dict[str, bool] = {}
-        for parts in self._patterns:
+        for parts in self.patterns:
             fixed = _fixed(parts)
             base = _base(parts)
             found[base] = found.get(base, False) or fixed < len(parts) - 1
@@ -102,16 +114,20 @@ class Discovery:
             if not any(found[other] and base != other and base.startswith(other.rstrip("/") + "/") for other in found)
         }
 
+    def named(self) -> set[str]:
+        """The folders in front of the first wildcards."""
+        return {_base(parts) for parts in self.patterns}
+
     def excluded(self, path: str) -> bool:
         return self._excluded is not None and self._excluded.fullmatch(path) is not None
 
     def paths(self) -> Iterator[str]:
         """Every path that matches, each once; whether it is there and of what kind, nobody has asked yet."""
-        if len(self._patterns) == 1 and self._excluded is None and not self._barred[0]:
-            yield from self._walk("/", self._patterns[0], frozenset())
+        if len(self.patterns) == 1 and self._excluded is None and not self._barred[0]:
+            yield from self._walk("/", self.patterns[0], frozenset())
             return
         seen: set[str] = set()
-        for parts, barred in zip(self._patterns, self._barred, strict=True):
+        for parts, barred in zip(self.patterns, self._barred, strict=True):
             for path in self._walk("/", parts, frozenset()):
                 if path not in seen and not self.excluded(path) and not (barred and path.startswith(barred)):
                     seen.add(path)
@@ -119,10 +135,13 @@ class Discovery:
 
     def _walk(self, folder: str, parts: list[str], above: frozenset[tuple[int, int]]) -> Iterator[str]:
         fixed = 0
-        while fixed < len(parts) and not _MAGIC.search(parts[fixed]):
+        while fixed < len(parts) and not MAGIC.search(parts[fixed]):
             fixed += 1
+        behind = folder != "/" and fixed > 0
         folder = os.path.join(folder, *parts[:fixed])  # noqa: PTH118 (names need not be text, and there are many)
         parts = parts[fixed:]
+        if behind and parts and not self._enter(folder):
+            return
         if not parts:
             yield folder
             return
@@ -130,7 +149,7 @@ class Discovery:
         if first == "**":
             yield from self._deep(folder, rest or ["*"], above)
             return
-        match = _name(first).fullmatch
+        match = name_pattern(first).fullmatch
         if not rest:
             yield from (entry.path for entry in self._entries(folder) if match(entry.name))
             return
@@ -164,7 +183,7 @@ class Discovery:
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
         try:
-            return entry.is_dir()
+            return entry.is_dir() and (not entry.is_symlink() or self._enter(entry.path))
         except OSError as error:
             self._missing(entry.path, error)
             return False

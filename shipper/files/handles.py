@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,12 +43,19 @@ class Handle:
         return os.fstat(self.fd).st_size >= offset
 
     def head(self, size: int) -> bytes:
-        """Its first bytes as they lie on the disk."""
+        """Its first bytes."""
         return os.pread(self.fd, size, 0)
 
     def key(self) -> Key:
         info = os.fstat(self.fd)
         return info.st_dev, info.st_ino
+
+    def removed(self) -> bool:
+        """Whether it has no name any more, as far as the file system says: nobody can open it again."""
+        try:
+            return not os.fstat(self.fd).st_nlink
+        except OSError:
+            return False
 
     def read(self, offset: int, size: int) -> bytes:
         return os.pread(self.fd, size, offset)
@@ -67,65 +75,106 @@ class Handle:
     __del__ = close
 
 
-class GzipHandle(Handle):
-    """A gzip file, read as what is in it: offsets are those of the decompressed bytes. It is never all in memory."""
-
-    compressed = True
+class Unpacked:
+    """What is in a gzip file, from its beginning on, with all its members; it is never all in memory."""
 
     def __init__(self, fd: int) -> None:
-        super().__init__(fd)
-        self._rewind()
-
-    def _rewind(self) -> None:
-        self._at = 0  # decompressed bytes given out
+        self.fd = fd
+        self.at = 0
+        """Decompressed bytes given out."""
+        self.between = True
+        """No member has begun that has not ended: nothing is missing."""
         self._taken = 0  # compressed bytes taken
         self._input = b""
-        self._between = True  # members: no member has begun
         self._stream: Any = isal_zlib.decompressobj(wbits=31)
 
-    def reaches(self, offset: int) -> bool:
-        return True  # nobody knows before it is read
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Less than `size` only at the end of what there is; going back reads from the beginning again."""
-        if offset < self._at:
-            self._rewind()
-        while self._at < offset:
-            if not self._next(min(2**20, offset - self._at)):
-                return b""
-        parts = []
-        while size and (part := self._next(size)):
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the end is the end of a member: nothing is missing."""
-        return self._between
-
-    def _next(self, size: int) -> bytes:
+    def next(self, size: int) -> bytes:
+        """At most `size` more bytes; nothing at the end of what there is. Raises OSError, and BROKEN."""
         while True:
             if not self._input:
                 self._input = os.pread(self.fd, CHUNK, self._taken)
                 self._taken += len(self._input)
-            if self._between:
+            if self.between:
                 padded, self._input = bool(self._input), self._input.lstrip(b"\0")  # between members
                 if not self._input:
                     if padded:
                         continue
                     return b""
-                self._stream, self._between = isal_zlib.decompressobj(wbits=31), False
+                self._stream, self.between = isal_zlib.decompressobj(wbits=31), False
             more = bool(self._input)
             data: bytes = self._stream.decompress(self._input, size)
             self._input = self._stream.unconsumed_tail
             if self._stream.eof:
-                self._input, self._between = self._stream.unused_data, True
+                self._input, self.between = self._stream.unused_data, True
             if data:
-                self._at += len(data)
+                self.at += len(data)
                 return data
             if not more:
                 return b""
+
+    def skip(self, offset: int) -> bool:
+        """Go on to this position; whether it is there."""
+        while self.at < offset:
+            if not self.next(min(2**20, offset - self.at)):
+                return False
+        return True
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes; fewer only at the end of what there is."""
+        parts = []
+        while size and (part := self.next(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+class GzipHandle(Handle):
+    """A gzip file, read as what is in it: offsets are those of the decompressed bytes."""
+
+    compressed = True
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self._stream = Unpacked(fd)
+        self._head = b""
+
+    def reaches(self, offset: int) -> bool:
+        return True  # nobody knows before it is read
+
+    def head(self, size: int) -> bytes:
+        """The first bytes of what is in it, as far as they are there and whole."""
+        if len(self._head) < size:
+            stream, parts = Unpacked(self.fd), []
+            with suppress(*BROKEN):  # whoever reads on is told
+                while size > stream.at and (part := stream.next(size - stream.at)):
+                    parts.append(part)
+            self._head = b"".join(parts)
+        return self._head[:size]
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Less than `size` only at the end of what there is; going back reads from the beginning again."""
+        if offset < self._stream.at:
+            self._stream = Unpacked(self.fd)
+        return self._stream.take(size) if self._stream.skip(offset) else b""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the end is the end of a member: nothing is missing."""
+        return self._stream.between
+
+    @property
+    def length(self) -> int:
+        """Decompressed bytes read so far."""
+        return self._stream.at
+
+
+UNREAD = {
+    ".xz": (b"\xfd7zXZ\0", "xz"),
+    ".zst": (b"\x28\xb5\x2f\xfd", "zstd"),
+    ".bz2": (b"BZh", "bzip2"),
+    ".lz4": (b"\x04\x22\x4d\x18", "lz4"),
+}
+"""How packed files end and begin that would be read as if they were text."""
 
 
 def open_file(path: str) -> Handle:
@@ -136,6 +185,9 @@ def open_file(path: str) -> Handle:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):  # exchanged meanwhile
             raise NotRegular(f"{path} is no regular file")
+        magic, name = UNREAD.get(os.path.splitext(path)[1], (b"", ""))  # noqa: PTH122
+        if magic and os.pread(fd, len(magic), 0) == magic:
+            raise NotRegular(f"it is packed with {name}; of packed files only gzip is read")
         packed = path.endswith(".gz") and b"\x1f\x8b".startswith(os.pread(fd, 2, 0))  # an empty one will be filled
         return GzipHandle(fd) if packed else Handle(fd)
     except BaseException:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, ClassVar, Protocol
 
+from shipper.batch import Event
+from shipper.files.patterned import Patterned
 from shipper.files.traces import Traces
 from shipper.options import Duration, Group, Meta, Size
-from shipper.text.patterns import LONGEST
 
 
 class Grouper(Protocol):
@@ -28,6 +29,9 @@ class Grouper(Protocol):
 
     def close(self) -> None:
         """What follows belongs to nothing before it."""
+
+    def slow(self) -> dict[str, str]:
+        """Lines since the last call on which a pattern took too long, and why; each begins an event."""
 
 
 class Joining(Group):
@@ -123,57 +127,20 @@ class Auto(Joining):
 Multiline = Start | Continuation | Python | Java | Go | Node | Ruby | Auto
 """The option: `multiline: python`, or `{type: start, pattern: '^\\d{4}-'}`."""
 
-_LOOKS_BEYOND = re.compile(r"\(\?<?[=!]|\\[AZ]|\(\?\(|\(\?[a-zA-Z]*-")
-"""Constructs that see the neighbours of a line when they are searched for in the whole text."""
-
-
-class Patterned:
-    """Events begin at the lines in which a pattern is found (in their first 64 KiB), or at all others."""
-
-    open: ClassVar[bool] = True
-
-    def __init__(self, pattern: re.Pattern[str], starts: bool) -> None:
-        self._search = pattern.search
-        self._starts = starts
-        self._whole: re.Pattern[str] | None = None
-        anchored = pattern.pattern.startswith("^") and "|" not in pattern.pattern
-        if anchored and not _LOOKS_BEYOND.search(pattern.pattern):
-            self._whole = re.compile(pattern.pattern, pattern.flags | re.MULTILINE)
-
-    def close(self) -> None:
-        """Nothing is remembered between lines."""
-
-    def begins(self, text: str) -> list[int]:
-        bounded = len(text) <= LONGEST or max(map(len, text.split("\n"))) <= LONGEST
-        if self._whole is not None and bounded:
-            found = []
-            for match in self._whole.finditer(text):
-                if match.end() > match.start() and "\n" in match[0]:
-                    break  # it ran over the end of a line, as `\s+` does: no whole-text search for this one
-                found.append(match.start())
-            else:
-                return found if self._starts else self._others(text, found)
-        found, at, search = [], 0, self._search
-        for line in text.split("\n"):
-            if (search(line, 0, LONGEST) is not None) is self._starts:
-                found.append(at)
-            at += len(line) + 1
-        return found
-
-    @staticmethod
-    def _others(text: str, found: list[int]) -> list[int]:
-        belongs = set(found)
-        starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        return [start for start in starts if start not in belongs]
+ERROR = "shipper_error"
 
 
 class Joiner:
     """Keeps the last event of one stream until it is complete; bounded in lines and bytes."""
 
-    def __init__(self, options: Joining, split: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, options: Joining, split: Callable[[], None] = lambda: None, slow: Callable[[], None] = lambda: None
+    ) -> None:
         self._options = options
         self._grouper = options.grouper()
         self._split = split
+        self._count_slow = slow
+        self._slow: dict[str, str] = {}
         self.held: str | None = None
 
     @property
@@ -184,6 +151,8 @@ class Joiner:
     def feed(self, text: str) -> list[str]:
         """The messages that these lines complete."""
         begins = self._grouper.begins(text)
+        if slow := self._grouper.slow():
+            self._slow.update(slow)
         if self.held is not None:
             # what is held goes on in front: the joined text begins with it, and it begins an event
             shift = len(self.held) + 1
@@ -202,6 +171,17 @@ class Joiner:
             messages.append(last)
             self.held = None
         return messages
+
+    def mark(self, events: list[Event]) -> None:
+        """Mark the events that begin with a line on which the pattern took too long."""
+        if not self._slow:
+            return
+        for event in events:
+            if reason := self._slow.get(event["message"].partition("\n")[0]):
+                event[ERROR] = f"multiline: {reason}"
+                self._count_slow()
+        held = self.held.partition("\n")[0] if self.held is not None else None
+        self._slow = {line: reason for line, reason in self._slow.items() if line == held}
 
     def flush(self) -> str | None:
         """What is held, because nothing more is to come."""

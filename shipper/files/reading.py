@@ -11,6 +11,7 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 CHUNK = 64 * 1024
@@ -171,6 +172,9 @@ class Lines:
         """Where the lines of an exact cut begin, in bytes of the input."""
         if cut.truncated:
             return [cut.start]
+        if cut.end - cut.start == len(cut.raw) + 1 and self._encoding == "utf-8" and cut.lines is None:
+            sums = accumulate(map(len, cut.raw.split(b"\n")), initial=cut.start)
+            return [begin + newlines for newlines, begin in enumerate(sums)][:-1]
         front = len(cut.source) - (cut.end - cut.start)
         ends = [cut.start + end for end in self._ends(cut.source[front:])]
         return [cut.start, *(end for end in ends if end < cut.end)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shipper.batch import Event
-from shipper.files.multiline import Grouper, Joining
+from shipper.batch import ID, Event
+from shipper.files.multiline import ERROR, Grouper, Joining
 
 Place = tuple[int, bytes]
 """An offset in the input and the bytes before it."""
@@ -19,14 +19,17 @@ class _Group:
     size: int
     place: Place
     touched: float
+    endless: str = ""
+    """What the id of its last part says when that had no end."""
 
 
 class EventJoiner:
     """Joins the messages of decoded events, by stream."""
 
-    def __init__(self, options: Joining, split: Callable[[], None]) -> None:
+    def __init__(self, options: Joining, split: Callable[[], None], slow: Callable[[], None] = lambda: None) -> None:
         self._options = options
         self._split = split
+        self._count_slow = slow
         self._groupers: dict[object, Grouper] = {}
         self._held: dict[object, _Group] = {}
 
@@ -49,12 +52,18 @@ class EventJoiner:
         if grouper is None:
             grouper = self._groupers[stream] = self._options.grouper()
         group, done = self._held.get(stream), []
-        belongs = 0 not in grouper.begins(message)
+        begins = grouper.begins(message)
+        belongs = 0 not in begins
+        if begins and (slow := grouper.slow()):
+            event[ERROR] = f"multiline: {next(iter(slow.values()))}"
+            self._count_slow()
         if group is not None and belongs:
             group.size += len(message.encode("utf-8", "replace")) + 1
             if group.size <= self._options.max_bytes and len(group.parts) < self._options.max_lines:
                 group.parts.append(message)
                 group.touched = now
+                if ID in event:
+                    group.endless = "".join(event[ID].partition("_")[1:])
                 if event.get("truncated"):
                     group.event["truncated"] = True
                 if not grouper.open:
@@ -83,4 +92,6 @@ class EventJoiner:
         if group is None:
             return []
         group.event["message"] = "\n".join(group.parts)
+        if len(group.parts) > 1 and ID in group.event:
+            group.event[ID] += f".{len(group.parts):x}{group.endless}"
         return [group.event]

@@ -21,8 +21,8 @@ class Tailed:
     """A file, known by (device, inode) as long as it is open; times are monotonic seconds."""
 
     __slots__ = (
-        "assembler", "busy", "due", "entry", "flushed", "gone", "grown", "handle", "key", "looked", "moved", "path",
-        "pause", "seen", "settled", "since", "suspected", "truncated", "weighed",
+        "after", "assembler", "busy", "copied", "due", "entry", "flushed", "gone", "grown", "handle", "key", "looked",
+        "moved", "path", "pause", "reached", "seen", "settled", "since", "suspected", "truncated", "weighed",
     )  # fmt: skip
 
     def __init__(self, path: str, key: Key, handle: Handle | None, entry: Entry | None, now: float) -> None:
@@ -55,7 +55,13 @@ class Tailed:
         self.weighed = -1
         """Its size when that was last considered."""
         self.looked = float("-inf")
-        """When its last turn began that came to its end."""
+        """When its last turn began."""
+        self.reached = float("-inf")
+        """When there was nothing more to read of it, or it could not be read."""
+        self.after: list[Tailed] = []
+        """Files that were written under its name before it: they are read to their ends first."""
+        self.copied: Entry | None = None
+        """Of a gzip file: what it is a copy of, as long as that is there too."""
 
     def read(self) -> bytes | memoryview:
         """The next bytes, at most a chunk; raises Changed when those before are not the ones read before, and Unreadable.
@@ -99,19 +105,31 @@ class Tailed:
         lines.start_at(start)
         return data[zeros:]
 
-    def learn(self) -> bool:
-        """Take a longer digest of the beginning while there is one to take; raises Unreadable."""
+    def verify(self) -> bool:
+        """See that it still begins as it did, and take a longer digest of that while there is one to take.
+
+        Whether there was one; raises Changed, and Unreadable. The bytes before the position alone can be the same
+        in new content whose lines are as long and end alike.
+        """
         assert self.handle is not None and self.entry is not None
-        if self.entry.head.length >= HEAD:
-            return False
+        known = self.entry.head
         try:
-            head = Digest.of(self.handle.head(HEAD))
+            head = self.handle.head(HEAD)
         except OSError as error:
             raise Unreadable from error
-        if head.length <= self.entry.head.length:
+        if known.length and Digest.of(head[: known.length]) != known:
+            raise Changed
+        if len(head) <= known.length:
             return False
-        self.entry.head = head
+        self.entry.head = Digest.of(head)
         return True
+
+    def finished(self) -> bool:
+        """Whether it is a packed file that was read and delivered whole, and is as long as it was then."""
+        handle, entry = self.handle, self.entry
+        if handle is None or entry is None or not handle.compressed or not entry.ends[0]:
+            return False
+        return entry.offset >= entry.ends[1] and handle.stat().st_size == entry.ends[0]
 
     @property
     def committed(self) -> bool:

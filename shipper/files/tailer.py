@@ -11,7 +11,8 @@ from shipper.component import Scope
 from shipper.files.assembling import Assembler, Ready
 from shipper.files.census import Census, Following
 from shipper.files.checkpoints import Entry, Positions
-from shipper.files.handles import BROKEN, Handle
+from shipper.files.handles import BROKEN, GzipHandle, Handle
+from shipper.files.identity import HEAD, Digest
 from shipper.files.reading import MARK, Lines
 from shipper.files.tail import Changed, Tailed, Unreadable
 from shipper.files.watching import Watcher
@@ -27,11 +28,22 @@ Assemble = Callable[[str, Lines], Assembler]
 """The assembler of one file, from its path and its lines."""
 
 
+def _ends_with(before: bytes, mark: Digest) -> bool:
+    """Whether these are the bytes that were there; of a packed file there may be fewer than were read before it was packed."""
+    return len(before) < mark.length or Digest.of(before[-mark.length :]) == mark
+
+
 class Tailer:
     """Follows the files of one input from the positions it is given. `assemble` makes what turns lines to batches."""
 
     def __init__(
-        self, following: Following, scope: Scope, positions: Positions, assemble: Assemble, exact: bool
+        self,
+        following: Following,
+        scope: Scope,
+        positions: Positions,
+        assemble: Assemble,
+        exact: bool,
+        ids: bool = False,
     ) -> None:
         self.following = following
         self.scope = scope
@@ -39,7 +51,8 @@ class Tailer:
         self.positions = positions
         self.census = Census(following, scope, positions)
         self._assemble = assemble
-        self._exact = exact
+        self._exact = exact or ids
+        self._ids = ids
         self._wake = asyncio.Event()
         self._rescan = asyncio.Event()
 
@@ -110,7 +123,7 @@ class Tailer:
             elif census.hot:
                 await self._sleep(min(file.due for file in census.hot) - self.clock.monotonic())
             elif scanner is None:
-                if not census.crowded:
+                if not census.opening.crowded:
                     return
                 await self.clock.sleep(SHORTEST)
                 await census.scan()
@@ -136,18 +149,30 @@ class Tailer:
         if file.settled:
             self._rest(file, now)
             return False
+        if file.after and self._must_wait(file):
+            file.due = now + SHORTEST
+            return False
         if file.handle is None and not self.census.reopen(file):
             self._later(file, now)
             return False
         try:
+            if file.assembler is None and file.finished():
+                file.settled = file.flushed = True
+                self._rest(file, now)
+                return False
             if file.assembler is None:
                 file.assembler = await self._fresh(file)
-            for _ in range(TURN):
+            for turn in range(TURN):
                 data = file.read()
+                if not turn and file.verify():  # what was read before a truncation is not its new beginning
+                    self.positions.changed()
                 if not data:
                     break
-                if file.entry.head.length == 0:
-                    file.learn()
+                if self._ids:
+                    if not await self.positions.named(file.entry):
+                        file.due = now + self.following.poll_interval
+                        return False
+                    file.assembler.name(file.entry.id)
                 file.grown, file.pause, file.flushed = now, 0.0, False
                 for ready in file.assembler.feed(data):
                     await self._hand(file, ready, submit)
@@ -155,7 +180,7 @@ class Tailer:
             else:
                 file.due = file.looked = now
                 return True
-            if file.learn():
+            if file.entry.head.length < HEAD and file.verify():
                 self.positions.changed()
         except Changed:
             await self._changed(file, submit, now)
@@ -182,6 +207,8 @@ class Tailer:
                 entry.place = (entry.offset, await self._before(handle, entry.offset))
                 if entry.mark.length == 0 and entry.offset:
                     self.positions.commit(entry, *entry.place)
+                elif not _ends_with(entry.place[1], entry.mark):
+                    raise Changed
             head = b"" if handle.compressed else handle.head(4)
         except OSError as error:
             raise Unreadable from error
@@ -189,6 +216,12 @@ class Tailer:
         reading = self.following.reading
         lines = Lines(reading, self.scope.count, offset=offset, before=before, head=head, exact=self._exact)
         return self._assemble(entry.path, lines)
+
+    def _must_wait(self, file: Tailed) -> bool:
+        """Whether what was written under its name before it is not read to its end yet."""
+        files = self.census.files
+        file.after = [each for each in file.after if files.get(each.key) is each and each.reached < file.since]
+        return bool(file.after)
 
     async def _before(self, handle: Handle, offset: int) -> bytes:
         """The bytes before a position, to know the place again."""
@@ -210,11 +243,14 @@ class Tailer:
         """Nothing more to read for now: what has waited long enough is given out."""
         assembler, following = file.assembler, self.following
         assert assembler is not None
-        over = file.handle is not None and file.handle.compressed and getattr(file.handle, "whole", False)
+        over = isinstance(file.handle, GzipHandle) and file.handle.whole
         aside = (file.gone or file.moved) and now - max(file.since, file.grown) >= following.rotate_wait
         if not following.follow or over or file.settled or (aside and not file.flushed):
             for ready in assembler.finish(unfinished=following.follow and not over):
                 await self._hand(file, ready, submit)
+            if isinstance(file.handle, GzipHandle) and over and file.entry is not None:
+                file.entry.ends = (file.handle.stat().st_size, file.handle.length)
+                self.positions.changed()
             file.flushed = True
             file.settled = not following.follow or over or file.settled
         else:
@@ -225,6 +261,7 @@ class Tailer:
     def _rest(self, file: Tailed, now: float) -> None:
         """When to look again; a quiet file is looked at by the scan alone."""
         following = self.following
+        file.reached = now
         file.pause = min(max(file.pause * 2, SHORTEST), following.poll_interval)
         if not following.follow:
             self.census.hot.pop(file, None)
@@ -258,7 +295,7 @@ class Tailer:
         self.scope.count("truncated_files")
         self.scope.log.info("%s was truncated or written anew: it is read from its beginning", file.path)
         try:
-            copied = self.census.copies.replace(file, now)
+            copied = await self.census.copies.replace(file, now)
         except OSError as error:  # a copy that cannot be read is none
             self.census.trouble(file.path, error)
             copied = False
@@ -275,7 +312,7 @@ class Tailer:
         self._later(file, now)
 
     def _later(self, file: Tailed, now: float) -> None:
-        file.looked = now
+        file.looked = file.reached = now
         file.due = now + self.following.poll_interval
         if not self.following.follow:
             self.census.hot.pop(file, None)

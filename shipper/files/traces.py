@@ -101,6 +101,10 @@ class Traces:
         """What follows belongs to nothing before it."""
         self._state = None
 
+    def slow(self) -> dict[str, str]:
+        """Its own patterns take no time that grows faster than the line."""
+        return {}
+
     def begins(self, text: str) -> list[int]:
         """Where in the text events begin; a line that is not among them belongs to the one before."""
         found, at = [], 0

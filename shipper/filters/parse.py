@@ -13,6 +13,7 @@ from shipper.component import Filter
 from shipper.options import Group, Meta, option
 from shipper.text.casts import CASTS, column
 from shipper.text.formats.lines import Found, Reader
+from shipper.text.ids import put, taken
 from shipper.text.paths import FieldPath
 from shipper.text.timestamps import Timestamps
 
@@ -52,7 +53,10 @@ class Parse(Filter):
     field: Annotated[FieldPath, Meta(description="Field that holds the text.")] = FieldPath("message")
     pattern: Annotated[
         re.Pattern[str] | None,
-        Meta(description="For `regex`: searched in each line (up to 64 KiB); its named groups become fields."),
+        Meta(
+            description="For `regex`: searched in each line (up to 64 KiB); its named groups become fields. One whose time "
+            "can grow faster than the line (`validate` warns of the worst) is searched in up to 8 KiB, for at most 50 ms."
+        ),
     ] = None
     columns: Annotated[list[str], Meta(description="For `csv`: the names of all columns, in order.")] = option(list)
     target: Annotated[
@@ -108,13 +112,16 @@ class Parse(Filter):
         if reader is None:
             raise ValueError("; ".join(f"{name} {problem}" for name, problem in self.check()))
         self._faults = None  # of a try that raised
+        if reader.slow:
+            reader.slow.clear()
         if self._raw and batch.is_lines and batch.raw is not None:
-            found, events = self._found_in_lines(batch.raw, reader)
-        else:
-            found, events = self._found_in(batch.events, batch.attrs, reader)
-        if self._casts or self._times:
-            self._finish(found, events)
-        batch.events = events
+            batch.events = self._finished(*self._found_in_lines(batch.raw, reader))
+            return batch
+        ids = taken(batch.events)  # no line may bring an id of its own
+        try:
+            batch.events = self._finished(*self._found_in(batch.events, batch.attrs, reader))
+        finally:
+            put(batch.events, ids)
         return batch
 
     def _found_in_lines(self, raw: bytes, reader: Reader) -> tuple[Found, list[Event]]:
@@ -122,7 +129,7 @@ class Parse(Filter):
         found = reader.data(raw)
         if str not in set(map(type, found)):
             return cast(Found, found), cast(list[Event], found)
-        events = [self._unread({"message": each}) if isinstance(each, str) else each for each in found]
+        events = [self._unread({"message": each}, each) if isinstance(each, str) else each for each in found]
         return [None if isinstance(each, str) else each for each in found], events
 
     def _found_in(self, events: list[Event], attrs: Attrs, reader: Reader) -> tuple[Found, list[Event]]:
@@ -173,13 +180,26 @@ class Parse(Filter):
         else:
             event.update(fields)
 
-    def _unread(self, event: Event, value: Any = "") -> Event:
-        if self.format != "auto":
-            self.fault(event, f"parse: not {self.format}" if type(value) is str else f"parse: {self.field} is no text")
+    def _unread(self, event: Event, value: Any) -> Event:
+        if type(value) is not str:
+            if self.format != "auto":
+                self.fault(event, f"parse: {self.field} is no text")
+            return event
+        slow = self._reader.slow if self._reader else None
+        if slow and (reason := slow.get(value)):
+            self.scope.count("regex_timeouts")
+            self.fault(event, f"parse: {reason}")
+        elif self.format != "auto":
+            self.fault(event, f"parse: not {self.format}")
         return event
 
+    def _finished(self, found: Found, events: list[Event]) -> list[Event]:
+        """The events with their types and times, where something was found; what does not fit stays as it is, and is named."""
+        if self._casts or self._times:
+            self._finish(found, events)
+        return events
+
     def _finish(self, found: Found, events: list[Event]) -> None:
-        """Types and times, where something was found; what does not fit stays as it is, and is named."""
         read = events
         if found is not events:  # else each was read, and is the event: nothing to sort out
             kept = [(fields, event) for fields, event in zip(found, events, strict=True) if fields is not None]

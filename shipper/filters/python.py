@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Annotated, Any
 
 from shipper import Batch, Event, Filter, Meta
-from shipper.batch import NO_ATTRS
+from shipper.batch import ID, NO_ATTRS
 from shipper.options import RELATIVE
+from shipper.text.ids import carried
 
 MISSING: Any = object()
 
@@ -85,18 +86,22 @@ class Python(Filter):
         events: list[Event] = []
         for event in batch.events:
             whole: Event = {**attrs, **event} if attrs else event
+            given = _copied(whole)
+            label = given.pop(ID, None)
             try:
-                result = call(_copied(whole))
+                result = call(given)
             except (Exception, SystemExit) as error:
                 reason = self._reason(error)
             else:
                 if type(result) is dict:
+                    if label is not None:
+                        result[ID] = label
                     events.append(result)
                     continue
                 if result is None:
                     continue
                 if isinstance(result, list) and all(isinstance(item, dict) for item in result):
-                    events += result
+                    events += carried(label, result)
                     continue
                 reason = f"{self.function} gave {_kind(result)}; expected a dict, a list of dicts, or None"
             events.append(whole)

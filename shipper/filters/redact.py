@@ -7,15 +7,18 @@ import hmac
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from shipper.batch import Attrs, Batch, Event
 from shipper.component import Filter
 from shipper.options import Meta, Secret, option
 from shipper.text.credentials import CREDENTIALS, is_secret_name
-from shipper.text.detectors import Detector, last_four
+from shipper.text.detectors import Detector
 from shipper.text.identifiers import IDENTIFIERS
+from shipper.text.ids import put, taken
+from shipper.text.ownpatterns import OwnPatterns, allowance
 from shipper.text.paths import MISSING, FieldPath
+from shipper.text.patience import TooSlow, warning
 from shipper.text.redaction import REMOVED, Redactor, Unreadable
 from shipper.text.screening import Screen, Work
 
@@ -23,6 +26,7 @@ DETECTORS = {detector.name: detector for detector in (*CREDENTIALS, *IDENTIFIERS
 DIGEST = 16
 """Hexadecimal digits kept of a hash: 64 bits tell a billion values apart."""
 MESSAGE = FieldPath("message")
+R = TypeVar("R")
 
 
 class Redact(Filter):
@@ -97,44 +101,87 @@ class Redact(Filter):
             yield "key", "shorter than 16 characters, so that it can be guessed"
         for text in self.allow:
             try:
-                _allowed(text)
-            except re.error as error:
+                allowance(text)
+            except ValueError as error:
                 yield "allow", f"{text!r} is no regular expression: {error}"
+
+    def warnings(self) -> Iterable[tuple[str, str]]:
+        for index, text in enumerate(self.allow):
+            given = allowance(text)
+            if isinstance(given, re.Pattern) and (said := warning(given, whole=True)):
+                yield f"allow[{index}]", said
 
     def apply(self, batch: Batch) -> Batch:
         redactor = self._redactor
-        redactor.found.clear()
+        redactor.found = {}
         attrs = self._attrs(batch.attrs) if self.fields else batch.attrs
         if batch.is_lines:
             if not self.fields or MESSAGE in self.fields:
-                batch = self._lines(batch)
+                batch, failed = self._timed(batch.size, lambda: self._lines(batch))
+                for number, reason in failed.items():
+                    self.fault(batch.events[number], f"redact: {reason}")
         else:
-            self._events(batch)
+            events = batch.events
+            ids = taken(events)  # they are random, and nothing to hide
+            try:
+                made = self._timed(batch.size, lambda: self._events(events))
+                if redactor.found:
+                    batch.events = made
+            finally:
+                put(batch.events, ids)
         batch.attrs = attrs
         for name, count in redactor.found.items():
             self.scope.count("redacted", count, detector=name)
         return batch
 
-    def _lines(self, batch: Batch) -> Batch:
-        """Lines that nobody decoded stay undecoded; only those with something in them are taken apart."""
+    def _timed(self, size: int, search: Callable[[], R]) -> R:
+        """With risky patterns: all in one go against the clock, and when it rings once more, each text against its own."""
+        own = self._own
+        if not own.risky:
+            return search()
+        try:
+            return own.patience.chunk(size, search)
+        except TooSlow:
+            self._faults, self._redactor.found, own.timeouts = None, {}, 0
+        own.careful = True
+        try:
+            return search()
+        finally:
+            own.careful = False
+            if own.timeouts:
+                self.scope.count("regex_timeouts", own.timeouts)
+
+    def _lines(self, batch: Batch) -> tuple[Batch, dict[int, str]]:
+        """Lines that nobody decoded stay undecoded; only those with something in them are taken apart.
+
+        Besides, the numbers of those that cannot be searched, and why.
+        """
         redactor, raw = self._redactor, batch.raw
         assert raw is not None
+        failed: dict[int, str] = {}
         due = self._screen.lines(raw, len(batch))
         if not due:
-            return batch
+            return batch, failed
         lines = raw.split(b"\n")
         for number, work in due.items():
             text = lines[number].decode("utf-8", "replace")
-            made = redactor.text(text, work)
+            before = redactor.found.copy()
+            try:
+                made = redactor.text(text, work)
+            except Unreadable as error:
+                redactor.found = before
+                failed[number] = str(error)
+                continue
             if made is not text:
                 lines[number] = made.encode()
         if not redactor.found:
-            return batch
-        return Batch(raw=b"\n".join(lines), attrs=batch.attrs, decode=batch.decode, size=batch.size)
+            return batch, failed
+        whole = b"\n".join(lines)
+        return Batch(raw=whole, attrs=batch.attrs, decode=batch.decode, size=batch.size, ids=batch.ids), failed
 
-    def _events(self, batch: Batch) -> None:
-        """What changes is copied; the batch gets its new events when all are made, so that a failure leaves it as it came."""
-        redactor, screen, events = self._redactor, self._screen, batch.events
+    def _events(self, events: list[Event]) -> list[Event]:
+        """What changes is copied, so that a failure leaves the batch as it came."""
+        redactor, screen = self._redactor, self._screen
         made: list[Event] = events.copy()
         failed: set[int] = set()
         for path in self._paths or (None,):
@@ -155,8 +202,7 @@ class Redact(Filter):
                     failed.add(place)
                     made[place] = events[place]
                     self.fault(events[place], f"redact: {reason}")
-        if redactor.found:
-            batch.events = made
+        return made
 
     def _at(self, path: FieldPath, event: Event, work: Work) -> Event:
         """The event, or a copy in which this field has been searched."""
@@ -189,17 +235,18 @@ class Redact(Filter):
         return [*self.fields, *(FieldPath.of(path.tops[1]) for path in self.fields if len(path.keys) > 1)]
 
     @cached_property
+    def _own(self) -> OwnPatterns:
+        return OwnPatterns(self.patterns, self.allow)
+
+    @cached_property
     def _screen(self) -> Screen:
-        own = [Detector(name, _finder(pattern), (), last_four, numbers=True) for name, pattern in self.patterns.items()]
-        return Screen([*own, *(detector for name, detector in DETECTORS.items() if name in self.detect)])
+        return Screen(
+            [*self._own.detectors, *(detector for name, detector in DETECTORS.items() if name in self.detect)]
+        )
 
     @cached_property
     def _redactor(self) -> Redactor:
-        allows = [_allowed(text) for text in self.allow]
-        allowed: Callable[[str], bool] | None = None
-        if allows:
-            allowed = lambda value: any(allow(value) for allow in allows)
-        return Redactor(self._screen.work, self._replacement(), allowed, self.action == "remove")
+        return Redactor(self._screen.work, self._replacement(), self._own.allowed, self.action == "remove")
 
     def _replacement(self) -> Callable[[Detector, str], str]:
         match self.action:
@@ -225,15 +272,3 @@ def _normal(detector: Detector, value: str) -> bytes:
 
 def _stands_for(detector: Detector, digest: Any) -> str:
     return f"[{detector.name}:{digest.hexdigest()[:DIGEST]}]"
-
-
-def _allowed(text: str) -> Callable[[str], bool]:
-    if len(text) > 2 and text.startswith("/") and text.endswith("/"):
-        fullmatch = re.compile(text[1:-1]).fullmatch
-        return lambda value: fullmatch(value) is not None
-    return lambda value: value == text
-
-
-def _finder(pattern: re.Pattern[str]) -> Callable[[str], list[tuple[int, int]]]:
-    group: int | str = "value" if "value" in pattern.groupindex else 0
-    return lambda text: [span for found in pattern.finditer(text) if (span := found.span(group))[0] < span[1]]

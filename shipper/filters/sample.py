@@ -46,7 +46,8 @@ class Sample(Filter):
         if batch.is_lines and batch.raw is not None and any(chosen):
             lines = batch.raw.split(b"\n")
             kept = b"\n".join(compress(lines, chosen))
-            return Batch(raw=kept, attrs=batch.attrs, decode=batch.decode, size=max(len(kept), 1))
+            ids = batch.ids and list(compress(batch.ids, chosen))
+            return Batch(raw=kept, attrs=batch.attrs, decode=batch.decode, size=max(len(kept), 1), ids=ids)
         batch.events = list(compress(batch.events, chosen)) if any(chosen) else []
         return batch
 

@@ -12,8 +12,11 @@ from shipper.component import Codec, Input
 from shipper.files.assembling import Assembler, own
 from shipper.files.census import Following
 from shipper.files.checkpoints import Positions
+from shipper.files.discovery import Discovery
 from shipper.files.multiline import Multiline
+from shipper.files.overlap import Verdict, finds
 from shipper.files.reading import Lines, Reading, canonical
+from shipper.files.survey import Survey, survey
 from shipper.files.tailer import Tailer
 from shipper.options import RELATIVE, Duration, Meta, Size, option
 
@@ -23,12 +26,18 @@ class File(Input):
 
     Files are found by patterns and followed through whatever rotates them: a renamed file is read to its end, a
     truncated one from its beginning, the copy that `copytruncate` makes is not read twice, a removed one is
-    read to its end. Positions are kept, and move when a line was delivered: after a crash no line is missing.
-    `.gz` files are read whole and not followed. What was cut is marked with `truncated`, and a last line
-    whose file was rotated before it had an end with `unfinished`. Wildcards do not lead into Shipper's own data folder.
+    read to its end, and one that was packed is finished where it was left, before the new file of its name. Positions
+    are kept, and move when a line was delivered: after a crash no line is missing. `.gz` files are read whole, once,
+    and not followed; other packed files are left alone. What was cut is marked with `truncated`, and a last line whose
+    file was rotated before it had an end with `unfinished`.
+
+    Links are followed as far as `follow_links` says, others are told once, counted and left alone. Wildcards do not lead
+    into Shipper's own data folder, and a file that its own standard output or error go to is not read.
+    `shipper files` lists what is read, how far, and why something is not.
     """
 
     repeatable: ClassVar[bool] = True
+    names: ClassVar[bool] = True
 
     include: Annotated[
         list[str],
@@ -43,6 +52,15 @@ class File(Input):
         list[str],
         Meta(description="Files to leave out whatever includes them; without a leading slash, by the end of the path."),
     ] = option(list)
+    follow_links: Annotated[
+        list[str],
+        Meta(
+            description="A link is followed when what it leads to lies below a folder that `include` names in front of its "
+            "first wildcard, or below one of these; Kubernetes' two are there by default, and `[/]` allows all.",
+            examples=[["/var/log/pods", "/data/docker/containers"]],
+            extra=RELATIVE,
+        ),
+    ] = option(lambda: ["/var/log/pods", "/var/lib/docker/containers"])
     read_from: Annotated[
         Literal["beginning", "end"],
         Meta(description="Where to begin with the files that are there at the very first start."),
@@ -91,6 +109,9 @@ class File(Input):
         except UnicodeEncodeError:
             yield "delimiter", f"it cannot be written in {self.encoding}"
 
+    def reads(self, path: str) -> Verdict:
+        return finds(Discovery(self.include, self.exclude, lambda path, error: None), path)
+
     async def open(self) -> None:
         if self._positions is not None and self._state == self.scope.state:
             self._positions.reopen()
@@ -98,19 +119,27 @@ class File(Input):
         self._state = self.scope.state
         self._positions = Positions(self.scope)
         await self._positions.load()
-        following = Following(
+        following = self._following(self._state)
+        exact = self.multiline is not None or own(self.codec) is not None
+        self._tailer = Tailer(following, self.scope, self._positions, self._assemble, exact, self._ids)
+
+    def _following(self, state: Path) -> Following:
+        return Following(
             include=self.include,
             exclude=self.exclude,
+            follow_links=self.follow_links,
             from_end=self.read_from == "end",
             follow=self.follow and not self._once,
             poll_interval=float(self.poll_interval),
             rotate_wait=float(self.rotate_wait),
             ignore_older=None if self.ignore_older is None else float(self.ignore_older),
             reading=Reading(self.delimiter, self.encoding, int(self.max_line_bytes), self.on_long_line),
-            own=str(self._state.absolute().parents[1]),  # the data folder
+            own=str(state.absolute().parents[1]),  # the data folder
         )
-        exact = self.multiline is not None or own(self.codec) is not None
-        self._tailer = Tailer(following, self.scope, self._positions, self._assemble, exact)
+
+    def survey(self, state: Path) -> Survey:
+        """For `shipper files`: what is read, how far, and why something is not."""
+        return survey(self._following(state), state, state.absolute().parents[1])
 
     async def run(self, send: Send) -> None:
         assert self._tailer is not None, "opened first"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 
 from shipper.options import Url
 
-__all__ = ["below", "hider", "secrets_of", "userinfo", "without_userinfo"]
+__all__ = ["below", "hider", "secrets_of", "userinfo", "without_path", "without_userinfo"]
 
 
 def below(url: Url, path: str = "", query: Mapping[str, str] | None = None) -> Url:
@@ -19,6 +19,12 @@ def below(url: Url, path: str = "", query: Mapping[str, str] | None = None) -> U
     joined = parts.path.rstrip("/") + path if path else parts.path
     added = urlencode(query or {}, safe=",*.", quote_via=quote)
     return Url(urlunsplit((parts.scheme, parts.netloc, joined, "&".join(filter(None, (parts.query, added))), "")))
+
+
+def without_path(url: Url) -> Url:
+    """The address down to its host, with its query."""
+    parts = urlsplit(url.reveal())
+    return Url(urlunsplit((parts.scheme, parts.netloc, "", parts.query, "")))
 
 
 def without_userinfo(url: Url) -> str:

@@ -123,9 +123,8 @@ class Session:
 
     def settle(self, url: Url, answer: Answer) -> None:
         """Return for 2xx, else raise what it means (`raise_for`); says it loudly, once, when a person has to look."""
-        text = self._hide(answer.body[:4096].decode("utf-8", "replace")) if answer.status >= 300 else ""
         try:
-            raise_for(answer.status, answer.headers, text, now=self._clock.time())
+            self.judge(answer)
         except Misdirected as trouble:
             if trouble.reason != self._trouble:
                 self._trouble = trouble.reason
@@ -134,6 +133,11 @@ class Session:
         if self._trouble:
             self._trouble = ""
             self._scope.log.info("%s takes what we send again", url)
+
+    def judge(self, answer: Answer) -> None:
+        """The same without a word in the log."""
+        text = self._hide(answer.body[:4096].decode("utf-8", "replace")) if answer.status >= 300 else ""
+        raise_for(answer.status, answer.headers, text, now=self._clock.time())
 
     def __repr__(self) -> str:
         return f"Session(connected={self._client is not None}, clients={len(self._all)}, trouble={self._trouble!r})"

@@ -1,7 +1,7 @@
 """Packed bodies from strangers, unpacked without trusting them: bounded in bytes and in members, one layer deep.
 
-DEFLATE makes at most 1032 bytes of one, so the bound on what comes out bounds the work too; zstd, which can make
-millions, is fed so little at a time that it cannot get far beyond the bound, with windows of at most 8 MiB.
+DEFLATE makes at most 1032 bytes of one; zstd, which can make millions, is held to 2,000, and fed so little at a time that
+it cannot get far beyond the bounds, with windows of at most 8 MiB.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ __all__ = ["known", "unpack"]
 
 MEMBERS = 1024  # gzip members or zstd frames in one body
 WINDOW = 8 * 1024 * 1024
+RATIO, FREE = 2_000, 1024 * 1024  # bytes out of one that came in, beyond the first MiB: more than logs ever shrink
 GZIP, ZLIB, RAW = 31, 15, -15  # `wbits` of zlib
 PIECE, ZSTD_PIECE = 16 * 1024, 512  # bytes fed at a time; what is left of a piece is copied at each member's end
 
@@ -31,7 +32,7 @@ def known(encoding: str) -> bool:
 
 
 def unpack(body: bytes, encoding: str, limit: int) -> bytes:
-    """The bytes. Raises TooLarge beyond `limit` bytes or 1,024 members, ValueError when they are broken or incomplete."""
+    """The bytes. Raises TooLarge beyond `limit` bytes, 1,024 members or 2,000 bytes of one, ValueError when they are broken or incomplete."""
     if encoding in ("", "identity"):
         if len(body) > limit:
             raise TooLarge(f"more than {limit} bytes")
@@ -66,6 +67,8 @@ def _members(body: bytes, limit: int, piece: int, make: Callable[[], Any], broke
             raise TooLarge(f"more than {limit} bytes when unpacked")
         found.append(out)
         at += len(fed) - len(reader.unused_data)
+        if limit - room > max(FREE, RATIO * at):
+            raise TooLarge(f"more than {RATIO} bytes of each that came")
         if reader.eof:
             reader = None
     if reader is not None or not members:

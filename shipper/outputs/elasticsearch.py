@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
 
-from shipper.batch import Batch, Event, Piece, merged
+from shipper.batch import ID, Batch, Event, Piece, merged
 from shipper.component import Output
-from shipper.errors import Partial, Refused, Unavailable
+from shipper.errors import Refused, TooLarge, Unavailable
 from shipper.net.address import below
 from shipper.net.auth import Auth
+from shipper.net.bulk import LIMITS, bad_id, bad_name, defaults, fixed, one_document
+from shipper.net.bulkanswer import FILTER, documents, judge, sources
 from shipper.net.checks import check_client
 from shipper.net.compression import Compression, Gzip, content_headers, pack
+from shipper.net.elasticprobe import welcome
 from shipper.net.endpoints import Endpoints
-from shipper.net.session import Answer, Session
-from shipper.net.status import printable, retry_after
+from shipper.net.probing import asking
+from shipper.net.session import Session
+from shipper.net.status import printable
 from shipper.net.tls import Tls
 from shipper.options import Duration, Group, Meta, Secret, Size, Url, option
-from shipper.policy import BatchPolicy, Delivery
+from shipper.policy import BUFFERED, BatchPolicy, Delivery
+from shipper.text.ids import distinct, parted
 from shipper.text.jsonlines import encode_lines
 from shipper.text.templates import Template, grouped
-
-# What the server refuses in a name: `MetadataCreateIndexService.validateIndexOrAliasName`.
-_BAD_NAME = re.compile(r'[\\/*?"<>|` ,#:\x00-\x1f\x7f\ud800-\udfff]|^[-_+]|^\.{1,2}$')
-_NAME_BYTES = 255
-_ID_BYTES = 512  # a longer one fails the whole request
-# numbers stand in front (`took`, `ingest_took`) where a proxy does not pass our `filter_path` on
-_NO_ERRORS = re.compile(rb'\{(?:"\w+":\d+,)*"errors":false,')
-_ANSWER = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 
 
 class DataStream(Group):
@@ -46,13 +42,22 @@ class Elasticsearch(Output):
 
     `timestamp` is written as `@timestamp`. Each document's own answer counts: 429 and 5xx are sent again alone, a
     409 on `create` is there already, any other 4xx is set aside with the server's reason.
+
+    With `id: auto` a line that is sent twice (after a crash, or when an answer was lost) is one document. The id is
+    `<identity>-<place>`, for a file 64 random bits that are kept with its position and where the line begins, for
+    anything else 64 random bits and a number, both given at receipt: who sends it to Shipper again gets another. Two
+    equal lines stay two documents. It holds within one index, so name indices by times that the events bring
+    themselves. What a filter makes of nothing has no such id, and is counted in `events_without_id`.
+
+    | what the server takes | at most | what becomes of more |
+    |---|---|---|
+    | request, unpacked (`http.max_content_length`) | 100MiB | split; one event alone is set aside |
+    | id | 512 bytes | set aside |
+    | name of an index | 255 bytes, in lower case, without spaces and without any of `\\/*?"<>,#:` | set aside |
     """
 
     delivery: ClassVar[Delivery] = Delivery(
-        batch=BatchPolicy(bytes=Size(5 << 20), events=5000, wait=Duration(1)), concurrency=2
-    )
-    late: ClassVar[frozenset[str]] = frozenset(
-        {"endpoints", "pipeline", "headers", "compression", "auth", "tls", "proxy"}
+        batch=BatchPolicy(bytes=Size(5 << 20), events=5000, wait=Duration(1)), concurrency=2, buffer=BUFFERED
     )
 
     endpoints: Annotated[
@@ -71,7 +76,11 @@ class Elasticsearch(Output):
         Meta(description="`create` keeps a document that has the same id, `index` replaces it."),
     ] = "create"
     id: Annotated[
-        Template | None, Meta(description="Id of each document; the server makes one when it is left out.")
+        Literal["auto"] | Template | None,
+        Meta(
+            description="Id of each document: a template, or `auto` for one that stays the same when an event is sent "
+            "again; the server makes one when it is left out."
+        ),
     ] = None
     pipeline: Annotated[str | None, Meta(description="Ingest pipeline that the documents pass through.")] = None
     headers: Annotated[dict[str, Secret], Meta(description="More headers for each request.")] = option(dict)
@@ -90,18 +99,46 @@ class Elasticsearch(Output):
     def check(self) -> Iterable[tuple[str, str]]:
         if isinstance(self.data_stream, DataStream) == (self.index is not None):
             yield "index", "expected either `index` or the parts of `data_stream`, and not both"
-        elif self.index is not None and self.index.literal is not None and (why := _bad_name(self.index.literal)):
-            yield "index", f"found {self.index.literal!r}: {why}"
+        elif self.index is not None and (why := bad_name(fixed(self.index))):
+            yield "index", f"found {self.index.text!r}: {why}"
+        elif isinstance(self.data_stream, DataStream):
+            for name in ("type", "dataset", "namespace"):
+                if why := bad_name(fixed(getattr(self.data_stream, name))):
+                    yield f"data_stream.{name}", f"found {getattr(self.data_stream, name).text!r}: {why}"
         if self.data_stream and self.op != "create":
             yield "op", "a data stream takes `create` only"
-        if self.id is not None and self.id.text == "auto":
-            yield "id", "`auto` is not there yet; expected a template such as {event_id}, or nothing"
+        if isinstance(self.id, Template) and self.id.literal is not None:
+            yield "id", f"found {self.id.text!r}, expected a field in it: all events would be one document"
         yield from check_client(
             headers=self.headers, auth=self.auth, tls=self.tls, compression=self.compression, own=("Content-Type",)
         )
 
+    def warnings(self) -> Iterable[tuple[str, str]]:
+        parts = self.data_stream if isinstance(self.data_stream, DataStream) else None
+        named = (
+            {"index": self.index}
+            if parts is None
+            else {f"data_stream.{name}": value for name, value in vars(parts).items()}
+        )
+        for name, template in named.items():
+            for default in defaults(template) if template is not None else ():
+                if why := bad_name(f"x{default}"):
+                    yield name, f"events for which {default!r} stands are set aside, as the server refuses it: {why}"
+        if isinstance(self.id, Template) and (fields := [*one_document(self.id)]):
+            what = "is taken for delivered and not stored" if self.op == "create" else "replaces the one before"
+            yield "id", f"of events with equal {' and '.join(fields)} each but the first {what}; consider `auto`"
+
+    def unfit(self, delivery: Delivery) -> Iterable[tuple[str, str]]:
+        if delivery.batch.bytes > LIMITS.request:
+            most = f"{Size(LIMITS.request)} (http.max_content_length)"
+            yield "delivery.batch.bytes", f"found {delivery.batch.bytes}: requests are split, for servers take {most}"
+
+    @property
+    def wants_ids(self) -> bool:
+        return self.id == "auto"
+
     async def open(self) -> None:
-        query = {"filter_path": _ANSWER} | ({"pipeline": self.pipeline} if self.pipeline else {})
+        query = {"filter_path": FILTER} | ({"pipeline": self.pipeline} if self.pipeline else {})
         urls = [below(url, "/_bulk", query) for url in self.endpoints]
         self._nodes = Endpoints(urls, self.scope.clock)
         self._session = Session(
@@ -114,20 +151,37 @@ class Elasticsearch(Output):
         if session is not None:
             await session.close()
 
+    async def probe(self) -> str:
+        parts = self.data_stream
+        named = "-".join(each.prefix for each in (parts.type, parts.dataset)) if isinstance(parts, DataStream) else ""
+        async with asking(
+            self.scope, tls=self.tls, auth=self.auth, proxy=self.proxy, headers=self.headers, urls=self.endpoints
+        ) as ask:
+            name = self.index.literal or f"{self.index.prefix}*" if self.index is not None else f"{named}*"
+            said = [await welcome(ask, url, name, self.op) for url in self.endpoints]
+            return "; ".join(dict.fromkeys(said))
+
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         if not batch:
             return
         if "timestamp" not in batch.attrs:
             batch = _with(batch, timestamp=self.scope.clock.now())
         for name, part in self._named(batch):
-            if name is None or (why := _bad_name(name)):
+            if name is None or (why := bad_name(name)):
                 found = "a field that its name needs is missing" if name is None else f"{name!r}, {why}"
                 reason = f"no index: {found}"
                 yield from (Refused(merged(event, part.attrs), printable(reason, 300)) for event in part.events)
                 continue
             head = self._action + orjson.dumps(name)
-            if self.id is not None:
-                yield from self._with_ids(part, head, self.id)
+            if self.wants_ids:
+                ids, bare = parted(part)
+                if missing := ids.count(None):
+                    self.scope.count("events_without_id", missing)
+                yield from self._with_ids(bare, head, distinct(ids))
+                continue
+            if isinstance(self.id, Template):
+                made = self.id.each(part)
+                yield from self._with_ids(part, head, made if isinstance(made, list) else [made] * len(part))
                 continue
             body, count, refused = encode_lines(part, head + b"}}\n", timestamp_as="@timestamp")
             if count:
@@ -151,20 +205,20 @@ class Elasticsearch(Output):
             stream = {"type": kind, "dataset": dataset, "namespace": namespace}
             yield f"{kind}-{dataset}-{namespace}", _with(part, data_stream=stream)
 
-    def _with_ids(self, batch: Batch, head: bytes, template: Template) -> Iterable[Piece | Refused]:
+    def _with_ids(self, batch: Batch, head: bytes, ids: list[str | None]) -> Iterable[Piece | Refused]:
         """Each document with an action line of its own."""
-        found = template.each(batch)
-        ids = found if isinstance(found, list) else [found] * len(batch)
         body, count, refused = encode_lines(batch, timestamp_as="@timestamp")
-        if refused or any(map(_bad_id, ids)):
+        if refused or any(map(bad_id, ids)):
             if len(ids) > 1:
                 middle = len(ids) // 2
-                for half in (batch.events[:middle], batch.events[middle:]):
-                    yield from self._with_ids(batch.with_events(half), head, template)
+                yield from self._with_ids(batch.with_events(batch.events[:middle]), head, ids[:middle])
+                yield from self._with_ids(batch.with_events(batch.events[middle:]), head, ids[middle:])
                 return
-            if why := _bad_id(ids[0]):
+            if why := bad_id(ids[0]):
                 refused = [Refused(merged(batch.events[0], batch.attrs), why)]
-        yield from refused
+        for each in refused:
+            own = {ID: ids[0]} if self.wants_ids and ids[0] is not None else {}
+            yield Refused({**each.event, **own}, each.reason)
         if refused:
             return
         plain = head + b"}}\n"
@@ -176,7 +230,12 @@ class Elasticsearch(Output):
         session, nodes = self._session, self._nodes
         if session is None or nodes is None:
             raise Unavailable("the output is not open")
-        body = await pack(self.compression, b"".join([piece.body for piece in pieces]))
+        whole = b"".join([piece.body for piece in pieces])
+        if len(whole) > LIMITS.request:
+            raise TooLarge(
+                f"longer than {LIMITS.request} bytes, which is all that servers take (http.max_content_length)"
+            )
+        body = await pack(self.compression, whole)
         url = nodes.pick()
         try:
             answer = await session.send("POST", url, body, content_headers("application/x-ndjson", self.compression))
@@ -185,62 +244,13 @@ class Elasticsearch(Output):
             nodes.failed(url)
             raise
         nodes.worked(url)
-        self._items(url, answer, pieces)
-
-    def _items(self, url: Url, answer: Answer, pieces: Sequence[Piece]) -> None:
-        """Return when every document is there, else raise what became of which."""
-        count = sum(piece.count for piece in pieces)
-        if _NO_ERRORS.match(answer.body) and answer.body.count(b'"status":') == count:
-            return
-        try:
-            said = orjson.loads(answer.body)
-            items = [next(iter(item.values())) for item in said["items"]]
-            states = [int(item["status"]) for item in items]
-        except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
-            raise Unavailable(f"{url} answered what is no answer to a bulk request") from None
-        if len(states) != count:
-            raise Unavailable(f"{url} answered for {len(states)} documents of {count}")
-        if all(200 <= status < 300 for status in states):
-            return
-        self._sort(items, states, pieces, retry_after(answer.headers, self.scope.clock.time()))
-
-    def _sort(self, items: list[dict[str, Any]], states: list[int], pieces: Sequence[Piece], after: float) -> None:
-        rest: list[Piece] = []
-        refused: list[Refused] = []
-        again = ""
-        at = 0
-        for piece in pieces:
-            mine = range(at, at + piece.count)
-            at += piece.count
-            if all(_is_done(states[i], self.op) for i in mine):
-                continue
-            docs = self.split(piece)
-            keep = []
-            for i, doc in zip(mine, docs, strict=True):
-                if _is_done(states[i], self.op):
-                    continue
-                reason = _reason(items[i])
-                # 401 and 403 are about our rights or a blocked index: the document is fine
-                if states[i] in (401, 403, 408, 429) or states[i] >= 500 or states[i] < 400:
-                    keep.append(doc.body)
-                    again = again or f"HTTP {states[i]}: {reason}"
-                else:
-                    refused.append(Refused(self.events(doc)[0], reason, states[i]))
-            if keep:
-                rest.append(Piece(b"".join(keep), len(keep), piece.key))
-        if rest or refused:
-            raise Partial(rest, refused, after, again)
+        judge(answer, url, pieces, self.op, self.scope.clock.time(), self.wants_ids)
 
     def split(self, piece: Piece) -> list[Piece]:
-        lines = piece.body.split(b"\n")
-        return [Piece(a + b"\n" + b + b"\n", 1, piece.key) for a, b in zip(lines[:-1:2], lines[1::2], strict=True)]
+        return documents(piece)
 
     def events(self, piece: Piece) -> list[Event]:
-        events: list[Event] = orjson.loads(b"[" + b",".join(piece.body.split(b"\n")[1::2]) + b"]")
-        for event in events:
-            if "@timestamp" in event:
-                event["timestamp"] = event.pop("@timestamp")
-        return events
+        return sources(piece, ids=self.wants_ids)
 
 
 def _with(batch: Batch, **attrs: Any) -> Batch:
@@ -248,36 +258,3 @@ def _with(batch: Batch, **attrs: Any) -> Batch:
     more = batch.copy() if batch.raw is not None else Batch(batch.events, size=batch.size)
     more.attrs = {**batch.attrs, **attrs}
     return more
-
-
-def _bad_name(name: str) -> str | None:
-    """Why the server would refuse it as the name of an index."""
-    if not name or _BAD_NAME.search(name):
-        return 'expected no \\ / * ? " < > | ` , # : or space in it, and no - _ + in front'
-    if name != name.lower():
-        return "expected lower case only"
-    if len(name.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
-        return f"expected at most {_NAME_BYTES} bytes"
-    return None
-
-
-def _bad_id(text: str | None) -> str | None:
-    """Why the server would refuse the whole request for it."""
-    if text is None or (text.isascii() and len(text) <= _ID_BYTES):
-        return None
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:  # of an attribute, such as the name of a file
-        return "id is not Unicode"
-    return f"id is longer than {_ID_BYTES} bytes" if size > _ID_BYTES else None
-
-
-def _is_done(status: int, op: str) -> bool:
-    return 200 <= status < 300 or (status == 409 and op == "create")
-
-
-def _reason(item: dict[str, Any]) -> str:
-    error = item.get("error")
-    if not isinstance(error, dict):
-        return printable(str(error or "refused"), 500)
-    return printable(f"{error.get('type')}: {error.get('reason')}", 500)

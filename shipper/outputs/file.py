@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from shipper.batch import Batch, Event, Piece, merged
 from shipper.component import Codec, Output
 from shipper.errors import Refused, Rejected, Unavailable
+from shipper.files.access import unwritable
 from shipper.files.appending import Appender, Disk, Forbidden, Shape, make_base
 from shipper.files.confined import Confined
+from shipper.files.overlap import HOLE, holes
 from shipper.files.packed import gzip_whole, zstd_whole
 from shipper.net.compression import Compression, Plain, pack
 from shipper.options import RELATIVE, Duration, Group, Meta, Size, option
@@ -111,6 +115,16 @@ class File(Output):
         if self.rotate.keep is not None and self.rotate.size is None and self.rotate.every is None:
             yield "rotate", "keep counts old files, and without size or every there are none"
 
+    def shape(self) -> str:
+        return f"{self.path} {super().shape()}"
+
+    def writes(self) -> Iterable[tuple[str, str]]:
+        path = os.path.abspath(holes(self.path.text))  # noqa: PTH100
+        yield "path", path
+        if self.rotate.size is not None or self.rotate.every is not None:
+            suffix = self.compression.suffix if path.endswith(self.compression.suffix) else ""
+            yield "path", f"{path.removesuffix(suffix)}.{HOLE}{suffix}"
+
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         where, attrs = self._where, batch.attrs
         for text, part in grouped(batch, self.path):
@@ -132,6 +146,12 @@ class File(Output):
             await asyncio.to_thread(make_base, self._where.base)
         except OSError as error:
             raise Unavailable(f"{self._where.base}: {error.strerror}") from error
+
+    async def probe(self) -> str:
+        base = Path(self._where.base)
+        if why := await asyncio.to_thread(unwritable, base):
+            raise Unavailable(why)
+        return f"{base} can be written to"
 
     async def close(self) -> None:
         self._closed = True

@@ -11,10 +11,11 @@ from shipper.errors import Refused, Unavailable
 from shipper.net.auth import Auth
 from shipper.net.checks import check_client
 from shipper.net.compression import Compression, Plain, content_headers, pack
+from shipper.net.probing import asking
 from shipper.net.session import Session
 from shipper.net.tls import Tls
 from shipper.options import Meta, Secret, Url, option
-from shipper.policy import Delivery
+from shipper.policy import BUFFERED, Delivery
 
 
 class Http(Output):
@@ -25,8 +26,7 @@ class Http(Output):
     ones are alone, which are set aside. Redirects are not followed.
     """
 
-    delivery: ClassVar[Delivery] = Delivery()
-    late: ClassVar[frozenset[str]] = frozenset({"url", "method", "headers", "compression", "auth", "tls", "proxy"})
+    delivery: ClassVar[Delivery] = Delivery(buffer=BUFFERED)
 
     url: Annotated[Url, Meta(description="Where to send; `user:password@` logs in by `basic`.")]
     method: Annotated[Literal["POST", "PUT", "PATCH"], Meta(description="Method of the request.")] = "POST"
@@ -55,6 +55,16 @@ class Http(Output):
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def probe(self) -> str:
+        """HEAD: what a POST would do nobody can know without one, but credentials and redirects show."""
+        async with asking(
+            self.scope, tls=self.tls, auth=self.auth, proxy=self.proxy, headers=self.headers, urls=[self.url]
+        ) as ask:
+            answer = await ask("HEAD", self.url)
+            if answer.status not in (400, 404, 405, 411, 415, 501):  # it answers, and has no HEAD
+                ask.session.judge(answer)
+            return f"answers (HTTP {answer.status} to HEAD); whether it takes events only a POST would tell"
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         return self.codec.encode(batch)

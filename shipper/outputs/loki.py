@@ -18,13 +18,15 @@ from shipper.net.address import below
 from shipper.net.auth import Auth
 from shipper.net.checks import check_client
 from shipper.net.compression import Compression, Gzip, Plain, content_headers, pack
+from shipper.net.lokiprobe import ask_labels
 from shipper.net.lokipush import Form, Json, Protobuf
 from shipper.net.lokitimes import all_nanoseconds, as_rfc3339, nanoseconds
+from shipper.net.probing import asking
 from shipper.net.session import Session
 from shipper.net.status import printable
 from shipper.net.tls import Tls
 from shipper.options import Meta, Secret, Url, option
-from shipper.policy import Delivery
+from shipper.policy import BUFFERED, Delivery
 from shipper.text.jsonlines import encode_lines
 from shipper.text.templates import Template, grouped
 
@@ -53,8 +55,7 @@ class Loki(Output):
     aside alone with the reason; one whose time cannot be read gets the time of reading.
     """
 
-    delivery: ClassVar[Delivery] = Delivery(concurrency=1)
-    late: ClassVar[frozenset[str]] = frozenset({"url", "headers", "compression", "auth", "tls", "proxy"})
+    delivery: ClassVar[Delivery] = Delivery(concurrency=1, buffer=BUFFERED)
 
     url: Annotated[Url, Meta(description="Loki's address, or the whole path of its push API.")]
     labels: Annotated[
@@ -95,6 +96,9 @@ class Loki(Output):
         whole = urlsplit(self.url.reveal()).path.rstrip("/").endswith("/push")
         self._push = self.url if whole else below(self.url, _PUSH)
 
+    def shape(self) -> str:
+        return self.format
+
     def check(self) -> Iterable[tuple[str, str]]:
         if not 1 <= len(self.labels) <= LABELS:
             yield "labels", f"found {len(self.labels)}, expected 1 to {LABELS}"
@@ -126,6 +130,14 @@ class Loki(Output):
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def probe(self) -> str:
+        tenant = self.tenant.literal if self.tenant is not None else None
+        headers = {"X-Scope-OrgID": tenant} if tenant else {}
+        async with asking(
+            self.scope, tls=self.tls, auth=self.auth, proxy=self.proxy, headers=self.headers, urls=[self.url]
+        ) as ask:
+            return await ask_labels(ask, self._push or self.url, headers)
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         if not batch:

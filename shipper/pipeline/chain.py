@@ -6,17 +6,23 @@ from asyncio import Future
 from collections.abc import Sequence
 
 from shipper.batch import Batch, Event
-from shipper.delivery.dead_letters import DeadLetters, Letter
+from shipper.delivery.dead_letters import DeadLetters
 from shipper.delivery.futures import all_of, failure, settled
+from shipper.delivery.letters import Letter
 from shipper.pipeline.fork import Fork
 from shipper.pipeline.observe import PipelineFlow, short
 from shipper.pipeline.step import Step
+from shipper.text.ids import marked
 
 
 class Pipeline:
     """Filters a batch and hands what is left to its outputs; the future is the delivery of all of it."""
 
-    def __init__(self, steps: Sequence[Step], fork: Fork, dead_letters: DeadLetters, flow: PipelineFlow) -> None:
+    def __init__(
+        self, steps: Sequence[Step], fork: Fork, dead_letters: DeadLetters, flow: PipelineFlow, mark: str = ""
+    ) -> None:
+        self.mark = mark
+        """What is put behind the ids of its events, where the same events reach outputs by another pipeline, too."""
         self.steps = steps
         self.fork = fork
         self.dead_letters = dead_letters
@@ -24,6 +30,8 @@ class Pipeline:
 
     def __call__(self, batch: Batch) -> Future[None]:
         flow = self.flow
+        if self.mark:
+            batch = marked(batch, self.mark)
         flow.received += len(batch)
         dead: list[tuple[str, Event, str]] = []
         for step in self.steps:
@@ -58,9 +66,9 @@ class Pipeline:
     def _set_aside(self, dead: list[tuple[str, Event, str]]) -> list[Future[None]]:
         waits: list[Future[None]] = []
         letters: dict[str, list[Letter]] = {}
-        for name, event, reason in dead:
-            letters.setdefault(name, []).append(Letter(event, reason))
         flow = self.flow
+        for name, event, reason in dead:
+            letters.setdefault(name, []).append(Letter(event, reason, pipeline=flow.name))
         for name, some in letters.items():
             flow.in_flight += len(some)
             future = self.dead_letters.put(name, some)

@@ -14,6 +14,7 @@ from shipper.pipeline.budget import Budget
 from shipper.pipeline.chain import Pipeline
 from shipper.pipeline.observe import InputFlow
 from shipper.pipeline.window import Flight
+from shipper.text.ids import Counted
 
 BUSY = 1.0  # seconds after which a turned-away sender may come again
 
@@ -30,6 +31,8 @@ class Feed:
         self.failed = asyncio.Event()
         """Set when a delivery in the window failed: the source has to begin again at its last commit."""
         self.draining = False
+        self.ids: Counted | None = None
+        """Makes ids at receipt, where an output wants some and the input gives none."""
 
     def __call__(self, batch: Batch, /) -> Future[None]:
         """Raise `Unavailable` when there is no room or the process is stopping."""
@@ -42,6 +45,8 @@ class Feed:
 
     def hand(self, batch: Batch) -> Future[None]:
         count = len(batch)
+        if self.ids is not None:
+            batch.label(self.ids(count))
         flow = self.flow
         flow.received(batch, count)
         flow.in_flight += count

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from shipper.batch import Batch, Piece, Write
+from shipper.delivery.store import Lost
 from shipper.errors import Partial, Rejected, TooLarge, Unavailable
+from shipper.pipeline.stall import Held
 
 log = logging.getLogger("shipper")
 
@@ -54,9 +56,13 @@ class PipelineFlow:
         self.dead: Counter[tuple[str, str]] = Counter()
         self.filtered: Counter[str] = Counter()  # filter -> events that went in
         self.errors: Counter[str] = Counter()
+        self.holds: dict[str, Held] = {}
         self.delivered = 0
         self.returned = 0
         self.in_flight = 0
+
+    def held(self, component: str) -> Held:
+        return self.holds.setdefault(component, Held(component))
 
     @property
     def unaccounted(self) -> int:
@@ -65,7 +71,7 @@ class PipelineFlow:
 
 
 class OutputFlow:
-    """One output's sum: handed = delivered + dropped + dead-lettered + returned + in flight."""
+    """One output's sum: handed + found = delivered + dropped + dead-lettered + returned + buffered + in flight."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,6 +79,12 @@ class OutputFlow:
         self.total_delivered = 0
         self.total_returned = 0
         self.in_flight = 0
+        self.found = 0
+        """In its buffer at the start."""
+        self.buffered = 0
+        """On disk and not on their way."""
+        self.buffer_bytes: Callable[[], int] = int
+        self.corrupt = 0
         self.bytes = 0
         self.retries = 0
         self.drops: Counter[str] = Counter()
@@ -82,6 +94,7 @@ class OutputFlow:
         self.last_delivery: float | None = None
         self.down_since: float | None = None
         self.busy_since = 0.0
+        self.held = Held(f"output {name}")
         self._may_warn = once_in(30)
         self._may_trace = once_in(30)
 
@@ -116,10 +129,48 @@ class OutputFlow:
         self.total_returned += events
         self.in_flight -= events
 
+    # its buffer
+    def opened_buffer(self, waiting: int, lost: Lost | None) -> None:
+        """What the start found; what is damaged was found too, and is lost."""
+        self.found += waiting
+        self.buffered += waiting
+        if waiting:
+            log.info("output %s: %d events found in its buffer", self.name, waiting)
+        if lost is not None:
+            self.found += lost.events
+            self.in_flight += lost.events
+            self.damaged(lost)
+
+    def damaged(self, lost: Lost) -> None:
+        """Events that were taken out of the buffer and could not be read."""
+        for note in lost.notes:
+            log.error("output %s: buffer: %s", self.name, note)
+        self.corrupt += lost.records
+        if lost.events:
+            log.error("output %s: buffer: %d events could not be read back", self.name, lost.events)
+            self.dropped("buffer_damaged", lost.events)
+
+    def spilled(self, events: int) -> None:
+        """From memory to disk only."""
+        self.in_flight -= events
+        self.buffered += events
+
+    def unspilled(self, events: int) -> None:
+        """From disk to memory."""
+        if not self.in_flight:
+            self.busy_since = time.monotonic()
+        self.buffered -= events
+        self.in_flight += events
+
+    def again(self, events: int) -> None:
+        """Counted as returned, but they are on disk and go out again."""
+        self.total_returned -= events
+        self.in_flight += events
+
     @property
     def unaccounted(self) -> int:
-        gone = self.total_delivered + self.drops.total() + self.dead.total() + self.total_returned + self.in_flight
-        return self.total_handed - gone
+        gone = self.total_delivered + self.drops.total() + self.dead.total() + self.total_returned
+        return self.total_handed + self.found - gone - self.buffered - self.in_flight
 
     def stuck_for(self) -> float:
         """Seconds since anything was delivered while something is waiting to be."""
@@ -178,6 +229,36 @@ class OutputFlow:
         self.outcomes["bug"] += 1
         if self._may_trace():
             log.error("output %s: unexpected %s; nothing is thrown away", self.name, self.last_error, exc_info=error)
+
+
+class LetterFlow:
+    """One component's dead letters: what keeps them from being written, and how many gave way to newer ones."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.gave_way = 0
+        self.trouble = ""
+        self._may_say = once_in(30)
+        self._may_say_lost = once_in(30)
+
+    def stuck(self, reason: str) -> None:
+        """They wait, and so does whoever wrote them; said at most twice a minute."""
+        self.trouble = reason
+        if self._may_say():
+            log.error("dead letters of %s cannot be written, %s waits: %s", self.name, self.name, reason)
+
+    def written(self, torn: bool) -> None:
+        if torn:
+            log.warning("dead letters of %s: half a line that a crash left was ended, it is skipped", self.name)
+        if self.trouble:
+            log.info("dead letters of %s are written again", self.name)
+            self.trouble = ""
+
+    def lost(self, events: int) -> None:
+        """The oldest made room: `dead_letters.when_full` is `drop_oldest`."""
+        self.gave_way += events
+        if self._may_say_lost():
+            log.warning("dead letters of %s are full: the oldest %d were dropped", self.name, events)
 
 
 def short(reason: str) -> str:

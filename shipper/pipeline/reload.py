@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shipper.component import EventOutput, Output
+from shipper.component import Output
 from shipper.config.model import Config, Spec
 from shipper.errors import ConfigError, Problem
 from shipper.pipeline.observe import InputFlow, log
@@ -49,6 +49,8 @@ async def apply(topology: Topology, config: Config) -> None:
             await output.close()
         raise
     # from here on it happens, and between two batches
+    for outlet in made:
+        outlet.stack.start()
     kept = set(map(id, outlets.values()))
     leaving = [outlet for outlet in topology.outlets.values() if id(outlet) not in kept]
     gone = [step.filter for _, step in topology.steps.values() if step not in [s for _, s in steps.values()]]
@@ -76,7 +78,7 @@ async def _outlets(
         current = topology.outlets.get(name)
         if current is not None and spec.same(current.spec):
             outlets[name] = current
-        elif current is not None and _goes_on(spec, current.spec):
+        elif current is not None and _goes_on(spec, current):
             # what waits goes on with the new options, at its next try
             output: Output = spec.make()
             output.scope = topology.scope("output", name)
@@ -89,20 +91,18 @@ async def _outlets(
     return outlets
 
 
-def _goes_on(new: Spec, old: Spec) -> bool:
-    """Whether what the old output has encoded can be written by the new one: nothing changed that `encode` sees."""
-    if new.cls is not old.cls or new.delivery != old.delivery:
+def _goes_on(new: Spec, old: Outlet) -> bool:
+    """Whether what the old output has encoded can be written by the new one."""
+    if new.cls is not old.spec.cls or bool(new.delivery.buffer.disk) != bool(old.spec.delivery.buffer.disk):
         return False
-    cls: type[Output] = new.cls  # type: ignore[assignment]
-    if issubclass(cls, EventOutput) and cls.encode is EventOutput.encode:
-        return True  # it encodes the same whatever its options are
-    changed = {name for name in {*new.raw, *old.raw} if new.raw.get(name) != old.raw.get(name)}
-    return changed <= {*cls.late, "delivery"}
+    output: Output = new.make()
+    return output.shape() == old.output.shape()
 
 
 async def _swap(outlet: Outlet, spec: Spec, output: Output) -> None:
     old = outlet.output
     outlet.spec, outlet.output = spec, output
+    outlet.stack.configure(spec.delivery)
     await outlet.stack.exchange(output)
     await old.close()
 

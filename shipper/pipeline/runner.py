@@ -45,7 +45,9 @@ class Runner:
         self.clock = clock or Clock()
         self.load = reload
         self.budget = Budget(config.settings.memory_limit)
-        self.dead_letters = DeadLetters(Path(config.data_dir) / "dead_letters", self.clock)
+        self.dead_letters = DeadLetters(
+            Path(config.data_dir) / "dead_letters", self.clock, config.settings.dead_letters
+        )
         self.topology = Topology(config, self.clock, self.budget, self.dead_letters, once)
         self.state = "starting"
         self.started = time.time()
@@ -141,13 +143,18 @@ class Runner:
         for source in self.topology.sources.values():
             await source.stop()
         deadline: float | None = None
-        while self.topology.in_flight:
+        topology = self.topology
+        while topology.in_flight or (deadline is None and topology.buffered):
             if deadline is None and self._stop.is_set():
                 deadline = self.clock.monotonic() + self.config.settings.shutdown_grace
             if deadline is not None and self.clock.monotonic() >= deadline:
                 break
-            self.topology.flush()
+            if deadline is not None:
+                topology.hurry()  # to the disk with what no destination takes soon
+            topology.flush()
             await asyncio.sleep(0.02)
+        rest = 0.0 if deadline is None else max(deadline - self.clock.monotonic(), 0.0)
+        await asyncio.gather(*(outlet.stack.quiet(rest) for outlet in topology.all_outlets))
         left = self.topology.in_flight
         status = HELD if self.held() else CLEAN
         flows = [source.feed.flow for source in self.topology.sources.values()]
@@ -178,14 +185,14 @@ class Runner:
         for task in list(topology.tasks):
             task.cancel()
         await self.dead_letters.close()
-        for outlet in [*topology.outlets.values(), *topology.leaving]:
+        for outlet in topology.all_outlets:
             await outlet.stack.stop()
         await asyncio.sleep(0)  # what was waiting hears of it before its source closes
         for source in topology.sources.values():
             await source.close()
         for component in [
             *(step.filter for _, step in topology.steps.values()),
-            *(outlet.output for outlet in [*topology.outlets.values(), *topology.leaving]),
+            *(outlet.output for outlet in topology.all_outlets),
         ]:
             try:
                 await component.close()
@@ -237,6 +244,7 @@ class Runner:
             self._steady.set()
         self.config = config
         self.budget.limit = config.settings.memory_limit
+        self.dead_letters.policy = config.settings.dead_letters
         for source in self.topology.sources.values():
             source.input.scope.checkpoint_interval = float(config.settings.checkpoint_interval)
         for settings_changed in self.on_reload:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
+from time import monotonic
 
 from shipper.batch import Attrs, Batch, Event, merged
 from shipper.component import Filter
 from shipper.pipeline.observe import PipelineFlow, log, once_in
+from shipper.pipeline.stall import LONG
+from shipper.text.patterns import TooSlow
 
 ERROR = "shipper_error"
 
@@ -25,21 +29,29 @@ class Step:
     def __call__(self, batch: Batch, dead: list[tuple[str, Event, str]]) -> Batch:
         if self.when is None:
             return self._counted(batch, dead)
-        verdict = self.when.select(batch)
+        try:
+            verdict: bool | Sequence[bool | str] = self.when.select(batch)
+        except TooSlow:
+            verdict = self.when.one_by_one(batch)
         if verdict is True:
             return self._counted(batch, dead)
         if verdict is False:
             return batch
         return self._by_runs(batch, verdict, dead)
 
-    def _by_runs(self, batch: Batch, verdicts: list[bool], dead: list[tuple[str, Event, str]]) -> Batch:
-        """Runs of equal verdict, so that order is kept."""
+    def _by_runs(self, batch: Batch, verdicts: Sequence[bool | str], dead: list[tuple[str, Event, str]]) -> Batch:
+        """Runs of equal verdict, so that order is kept. Text says why an event could not be judged: `on_error` decides."""
         parts: list[Batch] = []
         events, begin = batch.events, 0
         for verdict, run in groupby(verdicts):
             end = begin + sum(1 for _ in run)
             part = batch.with_events(events[begin:end])
-            parts.append(self._counted(part, dead) if verdict else part)
+            if isinstance(verdict, str):
+                self.filter.scope.count("regex_timeouts", len(part))
+                part = self._settle(part, [(event, f"when: {verdict}") for event in part.events], dead)
+            elif verdict:
+                part = self._counted(part, dead)
+            parts.append(part)
             begin = end
         return joined(batch, parts)
 
@@ -47,7 +59,10 @@ class Step:
         before = len(batch)
         flow = self.flow
         flow.filtered[self.name] += before
+        began = monotonic()
         result = self._apply(batch)
+        if (took := monotonic() - began) > LONG:
+            flow.held(f"filter {self.name}").add(took, before)
         after = len(result)
         if after < before:
             flow.drops[self.name, "filtered"] += before - after
@@ -60,6 +75,8 @@ class Step:
     def _apply(self, batch: Batch) -> Batch:
         try:
             return self.filter.apply(batch)
+        except TooSlow:
+            pass  # its condition, on one of the events
         except Exception as error:
             self._trace(error)
         self.filter.faults()  # said about events that are now looked at again, one by one
@@ -70,6 +87,10 @@ class Step:
             try:
                 parts.append(self.filter.apply(part))
                 faults += self.filter.faults() or ()
+            except TooSlow as error:
+                self.filter.scope.count("regex_timeouts")
+                faults.append((event, f"when: {error}"))
+                parts.append(batch.with_events([event]))
             except Exception as error:
                 self.filter.faults()
                 faults.append((event, f"{type(error).__name__}: {error}"))

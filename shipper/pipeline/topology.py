@@ -11,16 +11,20 @@ from typing import Any
 from shipper.clock import Clock
 from shipper.component import Filter, Input, Output, Scope
 from shipper.config.model import Config, Pipe, Spec
+from shipper.delivery.buffers import open_store
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.delivery.stack import Stack
+from shipper.delivery.store import Store
 from shipper.errors import ShipperError
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.chain import Pipeline
 from shipper.pipeline.feed import Feed
 from shipper.pipeline.fork import Branch, Fork
+from shipper.pipeline.labelling import fitting, mark
 from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow, log
 from shipper.pipeline.source import Source
 from shipper.pipeline.step import Step
+from shipper.text.ids import Counted
 
 
 class OpenError(ShipperError):
@@ -69,7 +73,28 @@ class Topology:
         output.scope = self.scope("output", spec.name)
         await opened(output, spec)
         flow = flow or OutputFlow(spec.name)
-        return Outlet(spec, output, Stack(output, spec.delivery, self.dead_letters, self.budget, self.clock, flow))
+        store = await self._store(spec, output, flow) if spec.delivery.buffer.disk else None
+        stack = Stack(output, spec.delivery, self.dead_letters, self.budget, self.clock, flow, store)
+        return Outlet(spec, output, stack)
+
+    async def _store(self, spec: Spec, output: Output, flow: OutputFlow) -> Store:
+        """The output's buffer, recovered, with a word on what was found."""
+        root = Path(self.config.data_dir) / "buffers" / spec.name
+        taken = {old.folder for outlet in self.all_outlets if (old := outlet.stack.store)}
+        limit, set_aside = int(spec.delivery.buffer.disk), output.scope.set_aside
+        try:
+            store, stranded = await asyncio.to_thread(open_store, root, spec.type_name, output, limit, taken, set_aside)
+        except OSError as error:
+            await output.close()
+            where = f"{spec.where}: outputs.{spec.name}"
+            raise OpenError(f"{where}: its buffer {root} cannot be opened: {error.strerror or error}") from error
+        for each in stranded:
+            log.warning(
+                "output %s: %d bytes in %s were encoded for another output (%s) and stay there: see `shipper buffer`",
+                spec.name, each.bytes, each.folder, each.said.get("type"),
+            )  # fmt: skip
+        flow.opened_buffer(store.waiting, store.take_lost())
+        return store
 
     def make_source(self, spec: Spec, flow: InputFlow | None = None) -> Source:
         component: Input = spec.make()
@@ -77,7 +102,12 @@ class Topology:
         component._once = self.once
         # a third of the memory for all windows together leaves room for what pieces weigh more than lines
         bound = max(self.budget.limit // (3 * max(len(self.config.inputs), 1)), 256 * 1024)
-        return Source(spec, component, Feed(flow or InputFlow(spec.name), self.budget, bound), self.clock)
+        feed = Feed(flow or InputFlow(spec.name), self.budget, bound)
+        if spec.ids and component.names:
+            component._ids = True
+        elif spec.ids:
+            feed.ids = Counted()
+        return Source(spec, component, feed, self.clock)
 
     async def make_pipelines(
         self, config: Config, outlets: dict[str, Outlet]
@@ -89,8 +119,11 @@ class Topology:
             known = self.pipelines.get(pipe.name)
             flow = known.flow if known else PipelineFlow(pipe.name)
             chain = [await self._step(config, pipe, index, flow, steps) for index in range(len(pipe.filters))]
-            branches = [Branch(outlets[route.output].stack, route.when) for route in pipe.outputs]
-            pipelines[pipe.name] = Pipeline(chain, Fork(branches, flow), self.dead_letters, flow)
+            branches = [
+                Branch(outlets[route.output].stack, route.when, fitting(config, pipe, route.output))
+                for route in pipe.outputs
+            ]
+            pipelines[pipe.name] = Pipeline(chain, Fork(branches, flow), self.dead_letters, flow, mark(config, pipe))
         return pipelines, steps
 
     async def _step(
@@ -154,6 +187,8 @@ class Topology:
                 source.feed.flow.state = "open"
                 self.sources[spec.name] = source
         self.connect()
+        for outlet in self.outlets.values():
+            outlet.stack.start()
 
     @property
     def in_flight(self) -> int:
@@ -165,8 +200,22 @@ class Topology:
         """Those that are configured, and those that a reload took out while something of theirs was on its way."""
         return [*self.sources.values(), *self.left]
 
+    @property
+    def all_outlets(self) -> list[Outlet]:
+        """Those that are configured, and those that a reload took out, until they have delivered what they hold."""
+        return [*self.outlets.values(), *self.leaving]
+
+    @property
+    def buffered(self) -> int:
+        """Events that are safe on disk, and on their way from there."""
+        return sum(each.flow.buffered + each.flow.in_flight for each in self.all_outlets if each.stack.store)
+
+    def hurry(self) -> None:
+        for outlet in self.all_outlets:
+            outlet.stack.hurry()
+
     def flush(self) -> None:
-        for outlet in [*self.outlets.values(), *self.leaving]:
+        for outlet in self.all_outlets:
             outlet.stack.flush()
 
     def scopes(self) -> list[tuple[str, Scope]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any, NoReturn
@@ -56,6 +57,7 @@ class Compiler:
 
     def __init__(self, text: str) -> None:
         self.paths: set[FieldPath] = set()
+        self.patterns: list[re.Pattern[str]] = []
         self.space: dict[str, Any] = {"isin": isin, "notin": notin, "minus": minus}
         self.depth = 0
         self.count = 0
@@ -262,6 +264,8 @@ class Compiler:
         if "\b" in text:
             self.refuse(node, r"\b is a backspace in plain quotes", r'write the pattern as r"\b..."')
         try:
-            return self.keep(searcher(text))
+            search, pattern = searcher(text)
         except ValueError as error:
             self.refuse(node, f"the pattern: {error}", "expected a regular expression of Python's re")
+        self.patterns.append(pattern)
+        return self.keep(search)

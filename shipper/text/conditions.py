@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NoReturn
 
 from shipper.batch import NO_ATTRS, Attrs, Batch, Event
 from shipper.text.compiler import Compiler, Many, One
 from shipper.text.paths import FieldPath
+from shipper.text.patterns import TooSlow
 
 
 class Condition:
@@ -16,16 +18,19 @@ class Condition:
     comparisons (also `0 < a < 9`), `in`, `is None`, lists of constants, `+ - * / // %` on numbers, `x if c else y`,
     and the functions len lower upper startswith endswith contains matches exists int float str bool, which may
     also be written as methods (`path.startswith("/api")`). A missing field is None; a comparison that makes no
-    sense is False (so is `"a" not in missing`), arithmetic that makes none is None; nothing raises. `matches`
-    searches a regular expression in the first 64 Ki characters. Raises ValueError that names what is not allowed,
-    and its column.
+    sense is False (so is `"a" not in missing`), arithmetic that makes none is None; nothing raises, but for
+    TooSlow. `matches` searches a regular expression in the first 64 Ki characters; one whose time can grow faster
+    than the text in the first 8 Ki and for at most 50 ms, then it raises TooSlow. Raises ValueError that names
+    what is not allowed, and its column.
     """
 
-    __slots__ = ("_many", "_one", "_paths", "fields", "text")
+    __slots__ = ("_many", "_one", "_paths", "fields", "patterns", "text")
 
     text: str
     fields: frozenset[str]
     """Names of the top-level fields it reads."""
+    patterns: tuple[re.Pattern[str], ...]
+    """What it searches for with `matches`."""
     _paths: tuple[FieldPath, ...]
     _one: One
     _many: Many
@@ -35,6 +40,7 @@ class Condition:
         put = super().__setattr__
         put("text", text)
         put("fields", frozenset(path.first for path in compiled.paths))
+        put("patterns", tuple(compiled.patterns))
         put("_paths", tuple(compiled.paths))
         put("_one", compiled.one)
         put("_many", compiled.many)
@@ -48,6 +54,16 @@ class Condition:
             if path.within(batch):
                 return self._many(batch.events, batch.attrs)
         return self._one({}, batch.attrs)
+
+    def one_by_one(self, batch: Batch) -> list[bool | str]:
+        """One answer for each event; where a pattern took too long, why."""
+        return [self._answer(event, batch.attrs) for event in batch.events]
+
+    def _answer(self, event: Event, attrs: Attrs) -> bool | str:
+        try:
+            return self._one(event, attrs)
+        except TooSlow as error:
+            return str(error)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a Condition does not change: {name}")

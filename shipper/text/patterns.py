@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONGEST", "chunk_pattern", "compile_pattern"]
+__all__ = ["LONGEST", "TooSlow", "chunk_pattern", "compile_pattern", "line_pattern"]
 
 LONGEST = 64 * 1024
 """Characters of a line that a pattern is run on; `re` holds the interpreter while it runs."""
+
+
+class TooSlow(Exception):
+    """A pattern was ended, or not tried, on a text; says why in words without the text."""
+
 
 _TOKEN = re.compile(r"\\(?:.|$)|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|.", re.DOTALL)
 _WITHIN_LINE = {r"\s": r"[^\S\n]", r"\D": r"[^\d\n]", r"\W": r"[^\w\n]"}
@@ -43,6 +48,26 @@ def chunk_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
     A row for each line is what it gives only when no match reached into another line, so the caller counts. None for a
     pattern that can look over the end of its line (lookarounds, flags of its own, `\\A`): that runs line by line.
     """
+    text = _within_lines(pattern)
+    if text is None:
+        return None
+    anchored = text.startswith("^") and "|" not in text
+    try:
+        return re.compile(rf"^(?:{'' if anchored else '.*?'}(?:{text}).*|(.*))$", pattern.flags | re.MULTILINE)
+    except re.error:
+        return None
+
+
+def line_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
+    """A pattern that begins with `^`, for `finditer` over many lines; None for one that needs each line by itself."""
+    text = _within_lines(pattern)
+    if text is None or not text.startswith("^") or "|" in text:
+        return None
+    return re.compile(text, pattern.flags | re.MULTILINE)
+
+
+def _within_lines(pattern: re.Pattern[str]) -> str | None:
+    """The pattern so that it does not read on in the next line; None for one that can look there all the same."""
     if _FAR.search(pattern.pattern) or pattern.flags & ~(re.UNICODE | re.ASCII | re.IGNORECASE):
         return None
     tokens = []
@@ -54,9 +79,4 @@ def chunk_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
             tokens.append(rf"[^\n\{token[2:]}" if token[2] in "]-" else rf"[^\n{token[2:]}")
         else:
             tokens.append(rf"(?:(?!\n){token})" if re.search(r"\\[sDW]", token) else token)
-    text = "".join(tokens)
-    anchored = text.startswith("^") and "|" not in text
-    try:
-        return re.compile(rf"^(?:{'' if anchored else '.*?'}(?:{text}).*|(.*))$", pattern.flags | re.MULTILINE)
-    except re.error:
-        return None
+    return "".join(tokens)

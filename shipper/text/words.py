@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shipper.text.patterns import LONGEST, compile_pattern
+from shipper.text.patterns import compile_pattern
 
 
 def ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
@@ -108,14 +109,24 @@ def text(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and value.bit_length() < 1024 else None
 
 
-def searcher(pattern: str) -> Callable[[Any], bool]:
-    """A function that searches a pattern in the beginning of what is text; ValueError when it is none."""
-    search = compile_pattern(pattern).search
+def searcher(pattern: str) -> tuple[Callable[[Any], bool], re.Pattern[str]]:
+    """A function that searches a pattern in the beginning of what is text, and the pattern; ValueError when it is none.
+
+    It raises TooSlow when a risky pattern takes too long.
+    """
+    from shipper.text.patience import Guard
+
+    compiled = compile_pattern(pattern)
+    search, guard = compiled.search, Guard(compiled)
+    longest = guard.longest
 
     def matches(value: Any) -> bool:
-        return isinstance(value, str) and search(value[:LONGEST]) is not None
+        return isinstance(value, str) and search(value[:longest]) is not None
 
-    return matches
+    def watched(value: Any) -> bool:
+        return isinstance(value, str) and guard.one(search, value[:longest]) is not None
+
+    return watched if guard.risky else matches, compiled
 
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shipper.api.app import Api, is_loopback, matches
-from shipper.api.server import Answer, Server
+from shipper.api.app import Api, is_loopback
+from shipper.api.server import CONNECTIONS, Answer, Server
 from shipper.config.load import load
 from shipper.config.model import ApiOptions
 from shipper.options import Secret
@@ -86,13 +86,21 @@ async def test_status_needs_the_token_when_there_is_one(tmp_path: Path) -> None:
         assert (await ask(port, get("/status", "Authorization: Bearer s3cret")))[0] == 200
 
 
-async def test_beyond_loopback_status_is_closed_without_a_token(tmp_path: Path) -> None:
-    """Only what probes and Prometheus need is open there."""
+async def test_beyond_loopback_all_else_is_closed_without_a_token(tmp_path: Path) -> None:
+    """Only what probes and Prometheus need is open there; what is not there cannot be told from what is."""
     async with api(tmp_path) as subject:
         subject.host = "0.0.0.0"
         port = subject.server.port
-        assert (await ask(port, get("/status", host="10.0.0.1")))[0] == 403
-        assert (await ask(port, get("/metrics", host="10.0.0.1")))[0] == 200
+        for path in ("/status", "/", "/nothing", "/status/"):
+            assert (await ask(port, get(path, host="10.0.0.1")))[0] == 403
+        for path, status in (("/livez", 200), ("/readyz", 503), ("/metrics", 200)):
+            assert (await ask(port, get(path, host="10.0.0.1")))[0] == status
+    async with api(tmp_path, token=Secret("s3cret")) as subject:
+        subject.host = "0.0.0.0"
+        for path, status in (("/status", 200), ("/nothing", 404)):
+            assert (await ask(subject.server.port, get(path, host="10.0.0.1")))[0] == 401
+            answer = await ask(subject.server.port, get(path, "Authorization: Bearer s3cret", host="10.0.0.1"))
+            assert answer[0] == status
 
 
 async def test_a_foreign_host_header_is_refused(tmp_path: Path) -> None:
@@ -113,6 +121,10 @@ async def test_a_foreign_host_header_is_refused(tmp_path: Path) -> None:
         (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
         (b"GET livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://localhost/status HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /status HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * 4000 + b"\r\n", 431),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
         (b"GET /livez HTTP/1.1\r\nBad Header : x\r\n\r\n", 400),
         (b"GET /livez HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
     ],
@@ -145,7 +157,38 @@ def test_what_counts_as_loopback() -> None:
     assert [is_loopback(host) for host in ("0.0.0.0", "10.0.0.1", "localhost.evil", "", "::")] == [False] * 5
 
 
-def test_an_empty_token_lets_nobody_in() -> None:
+async def test_an_empty_token_lets_nobody_in(tmp_path: Path) -> None:
     """A token that came out empty is not a password that everybody knows."""
-    assert not matches("Bearer ", "")
-    assert matches("bearer x", "x")
+    async with api(tmp_path, token=Secret("")) as subject:
+        for header in ("Authorization: Bearer ", "Authorization: Bearer", "X: y"):
+            assert (await ask(subject.server.port, get("/status", header)))[0] == 401
+
+
+async def test_silent_connections_keep_no_probe_out(tmp_path: Path) -> None:
+    """However many connect and say nothing, the next request is answered, and so are those who ask."""
+    async with api(tmp_path) as subject:
+        port = subject.server.port
+        asking_reader, asking = await asyncio.open_connection("127.0.0.1", port)
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS - 1)]
+        try:
+            asking.write(get("/livez"))
+            await asking_reader.readuntil(b"ok\n")
+            for _ in range(CONNECTIONS // 2):
+                assert (await ask(port, get("/livez")))[0] == 200
+            assert len(subject.server.open) <= CONNECTIONS
+            assert await asyncio.wait_for(held[0][0].read(), 5) == b"", "the oldest silent one made room"
+            asking.write(get("/livez"))
+            await asyncio.wait_for(asking_reader.readuntil(b"ok\n"), 5)
+        finally:
+            for _, writer in [(None, asking), *held]:
+                writer.close()
+
+
+async def test_answers_are_not_kept_or_guessed_at(tmp_path: Path) -> None:
+    """A browser or proxy neither stores what it was told nor takes it for another type."""
+    async with api(tmp_path) as subject:
+        reader, writer = await asyncio.open_connection("127.0.0.1", subject.server.port)
+        writer.write(get("/status", "Connection: close"))
+        head = (await reader.read()).partition(b"\r\n\r\n")[0]
+        writer.close()
+    assert b"Cache-Control: no-store" in head and b"X-Content-Type-Options: nosniff" in head

@@ -14,7 +14,23 @@ import pytest
 
 from tests.e2e.agent import environment, shipper
 
-COMMANDS = ("run", "validate", "test", "plugins", "plugins list", "plugins show", "plugins new", "schema")
+COMMANDS = (
+    "run",
+    "validate",
+    "test",
+    "doctor",
+    "files",
+    "plugins",
+    "plugins list",
+    "plugins show",
+    "plugins new",
+    "dlq",
+    "dlq ls",
+    "dlq show",
+    "dlq drop",
+    "dlq replay",
+    "schema",
+)
 GOOD = """
 data_dir: ./data
 inputs: {in: {type: stdin}}

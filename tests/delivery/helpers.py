@@ -10,6 +10,7 @@ from typing import Any
 from shipper.batch import Batch
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.delivery.stack import Stack
+from shipper.delivery.store import Store
 from shipper.options import Duration
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.observe import OutputFlow
@@ -34,15 +35,28 @@ class Rig:
         return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
-def rig(folder: Path, *, bytes: int = 10_000, events: int = 100, wait: float = 1, **delivery: Any) -> Rig:
+def rig(
+    folder: Path,
+    *,
+    bytes: int = 10_000,
+    events: int = 100,
+    wait: float = 1,
+    store: Store | None = None,
+    memory: int = 2**20,
+    **delivery: Any,
+) -> Rig:
     clock = FakeClock()
     dead = DeadLetters(folder / "dead_letters", clock)
-    budget = Budget(2**20)
+    budget = Budget(memory)
     output = FakeOutput()
     batch = replace(BatchPolicy(), bytes=bytes, events=events, wait=Duration(wait))
     retry = delivery.pop("retry", None) or RetryPolicy()
     policy = Delivery(batch=batch, retry=retry, **delivery)
-    return Rig(Stack(output, policy, dead, budget, clock, OutputFlow("out")), output, clock, dead, budget)
+    flow = OutputFlow("out")
+    if store is not None:
+        store.open()
+        flow.opened_buffer(store.waiting, store.take_lost())
+    return Rig(Stack(output, policy, dead, budget, clock, flow, store), output, clock, dead, budget)
 
 
 def numbered(*numbers: int) -> Batch:

@@ -258,7 +258,7 @@ async def test_pieces_with_different_keys_never_share_a_request(tmp_path: Path) 
 async def test_a_partial_answer_to_a_half_is_no_outage(tmp_path: Path) -> None:
     """A half of which some events are refused and none are due again is done: the other half follows at once."""
     subject = rig(tmp_path)
-    subject.output.answers.extend([TooLarge(), Partial(refused=[Refused({"n": 2}, "mapping", 400)])])
+    subject.output.answers.extend([Rejected("no"), Partial(refused=[Refused({"n": 2}, "mapping", 400)])])
     await settle(subject, subject.stack(numbered(1, 2, 3, 4)))
     assert ids(subject.output.events_delivered) == [3, 4]
     assert (subject.flow.total_delivered, subject.flow.retries, subject.flow.unaccounted) == (3, 0, 0)
@@ -273,3 +273,22 @@ async def test_a_bug_in_split_loses_nothing(tmp_path: Path) -> None:
     assert ids(subject.output.events_delivered) == [1, 2, 3]
     assert (subject.flow.outcomes["bug"], subject.flow.unaccounted) == (1, 0)
     assert subject.budget.used == 0
+
+
+async def test_full_dead_letters_are_seen_at_the_output(tmp_path: Path) -> None:
+    """The output waits, and its last error says for what; nothing is lost or counted before they are written."""
+    subject = rig(tmp_path)
+    subject.dead.folder.mkdir()
+    (subject.dead.folder / "out.ndjson").symlink_to("/etc/passwd")
+    Picky(subject, {1})
+    future = subject.stack(numbered(1, 2))
+    async with asyncio.timeout(5):
+        while "dead letters" not in subject.flow.last_error:
+            await subject.clock.advance(1)
+            await asyncio.sleep(0.001)
+    assert not future.done()
+    assert subject.flow.in_flight > 0
+    (subject.dead.folder / "out.ndjson").unlink()
+    await settle(subject, future)
+    assert [letter["event"]["n"] for letter in subject.letters()] == [1]
+    assert (subject.flow.in_flight, subject.flow.unaccounted) == (0, 0)

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -84,12 +84,15 @@ class Agent:
         env: Mapping[str, str] | None = None,
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] | None = None,
+        under: Sequence[str] = (),
     ) -> None:
+        """`under` are words before its command line (strace, prlimit, nice); they must end in an `exec` of the rest."""
         self.folder = tmp_path
         self.config = write_config(config, tmp_path)
         said = yaml.safe_load(self.config.read_text()).get("data_dir", "shipper-data")
         self.data_dir = self.config.parent / said
         self.args = args
+        self.under = tuple(under)
         self.env = dict(env or {})
         self.stdin = stdin
         self._stdout = stdout
@@ -120,7 +123,7 @@ class Agent:
         self._url = ""
         with contextlib.suppress(FileNotFoundError):
             (self.data_dir / "api").unlink()  # of a life that was killed
-        argv = [sys.executable, "-m", "shipper", "run", "-c", str(self.config), *self.args]
+        argv = [*self.under, sys.executable, "-m", "shipper", "run", "-c", str(self.config), *self.args]
         with self.stderr_file.open("ab") as stderr, self.stdout_file.open("ab") as stdout:
             self.process = subprocess.Popen(
                 argv,
@@ -233,8 +236,41 @@ class Agent:
         """What was set aside for this component, decoded; empty when nothing was."""
         return list(ndjson(self.data_dir / "dead_letters" / f"{component}.ndjson"))
 
-    def wait_for(self, predicate: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
-        """Wait until `predicate` gives something true, and return it.
+    def unaccounted(self) -> dict[str, float]:
+        """The series of `shipper_unaccounted_events` that are not 0: must always be empty."""
+        return {
+            series: value
+            for series, value in self.metrics().items()
+            if series.startswith("shipper_unaccounted_events") and value
+        }
+
+    def tracebacks(self) -> list[str]:
+        """Every traceback on its stderr, over all its lives: must always be empty."""
+        return [part[:2000] for part in self.stderr.split("Traceback (most recent call last)")[1:]]
+
+    # what it uses (Linux)
+    def _proc(self, name: str) -> str:
+        return Path(f"/proc/{self.pid}/{name}").read_text()
+
+    def rss(self, peak: bool = False) -> int:
+        """Bytes of resident memory, now or at most so far in this life."""
+        field = "VmHWM:" if peak else "VmRSS:"
+        return next(int(row.split()[1]) * 1024 for row in self._proc("status").splitlines() if row.startswith(field))
+
+    def cpu_seconds(self) -> float:
+        """User and system time of this life so far."""
+        fields = self._proc("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fds(self) -> int:
+        """How many file handles it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float = PATIENCE, what: str = "", every: float = 0.02) -> T:
+        """Wait until `predicate` gives something true, and return it; asked again after `every` seconds.
 
         Fails when the time is over, and as soon as the process has ended while it is still false.
         """
@@ -247,7 +283,7 @@ class Agent:
                 raise AssertionError(f"it ended with {self.process and self.process.returncode}; {self.tail()}")
             if time.monotonic() > end:
                 raise AssertionError(f"waited {timeout} s for it {what or 'in vain'}; {self.tail()}")
-            time.sleep(0.02)
+            time.sleep(every)
 
 
 def ndjson(path: Path) -> Iterator[Any]:

@@ -114,7 +114,8 @@ def test_a_stop_answers_the_open_requests(tmp_path: Path) -> None:
 def test_a_stop_while_the_destination_is_down_answers_503(tmp_path: Path) -> None:
     """Nobody is told 200 for what was not delivered; the sender has it still, so the exit status is 0."""
     with Destination(lambda _: Say(503)) as server:
-        text = WEB.replace("URL", server.url) + "shutdown_grace: 200ms\n"
+        text = WEB.replace("URL", server.url).replace("delivery: {", "delivery: {buffer: {disk: 0}, ")
+        text += "shutdown_grace: 200ms\n"
         with Agent(text, tmp_path) as agent, ThreadPoolExecutor(1) as pool:
             answer = pool.submit(post, address(agent), lines(1))
             agent.wait_for(lambda: server.seen)
@@ -122,6 +123,23 @@ def test_a_stop_while_the_destination_is_down_answers_503(tmp_path: Path) -> Non
             status, headers, _ = answer.result(10)
         assert status == 503
         assert int(headers["Retry-After"]) >= 1
+
+
+def test_a_stop_puts_on_disk_what_no_destination_takes(tmp_path: Path) -> None:
+    """With a buffer the sender hears 200, and the next start delivers it."""
+    down = [True]
+    with Destination(lambda _: Say(503 if down else 200)) as server:
+        text = WEB.replace("URL", server.url) + "shutdown_grace: 200ms\n"
+        with Agent(text, tmp_path) as agent, ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(post, address(agent), lines(1))
+            agent.wait_for(lambda: server.seen)
+            assert agent.stop() == 0
+            assert answer.result(10)[0] == 200
+            down.clear()
+            agent.start()
+            agent.wait_for(lambda: server.events())
+            assert agent.stop() == 0
+    assert [event["id"] for event in server.events()] == [1]
 
 
 def test_bad_requests_harm_nobody(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_secrets_are_shown_nowhere(status: int, tmp_path: Path) -> None:
             agent.wait_for(lambda: agent.metric("shipper_reloads_total", outcome="failed") == 1)
             pages += agent.get("/status", token="c4n4ry-api-token")
             assert agent.stop() == 0
-    state = b"".join(path.read_bytes() for path in agent.data_dir.rglob("*") if path.is_file()).decode()
+    state = b"".join(path.read_bytes() for path in agent.data_dir.rglob("*") if path.is_file()).decode("latin-1")
     assert "127.0.0.1" in status_page, "errors are shown, with the address"
     for name, text in {"stderr": agent.stderr, "pages": pages + status_page, "data": state}.items():
         at = text.find(CANARY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,44 @@ def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
         assert loaded(tmp_path) == 1
 
 
+@pytest.mark.parametrize("lost", ["missing", "empty", "garbage", "unreadable", "link", "future"])
+def test_one_slot_is_enough(tmp_path: Path, lost: str) -> None:
+    """Whatever becomes of the newer slot, what the older one says is read, and saving goes on."""
+    slots = written(tmp_path)
+    newest = tmp_path / Slots.NAMES[slots.sequence % 2]
+    whole = newest.read_bytes()
+    newest.unlink()
+    if lost == "unreadable":
+        newest.mkdir()
+    elif lost == "link":
+        (tmp_path / "elsewhere").write_bytes(whole)
+        newest.symlink_to(tmp_path / "elsewhere")
+    elif lost == "future":
+        body = whole.split(b" ", 1)[1].rstrip().replace(b'"version":1', b'"version":2')
+        newest.write_bytes(b"%08x %b\n" % (zlib.crc32(body), body))
+    elif lost != "missing":
+        newest.write_bytes(b"" if lost == "empty" else b"garbage")
+    again = Slots(tmp_path, Scope("in", tmp_path).set_aside)
+    found = again.load()
+    assert found is not None and found["files"][0].offset == 1
+    assert len(again.damaged) == (lost != "missing")
+    if lost == "unreadable":
+        newest.rmdir()
+    again.write([entry(3).dump()], 30.0)
+    assert loaded(tmp_path) == 3
+
+
+def test_a_state_of_an_older_release_is_read(tmp_path: Path) -> None:
+    """What was saved before a field was there is read with its default."""
+    old = {name: value for name, value in entry(5).dump().items() if name not in ("ends", "id")}
+    Slots(tmp_path, Scope("in", tmp_path).set_aside).write([old], 10.0)
+    assert loaded(tmp_path) == 5
+
+
 @pytest.mark.parametrize("junk", [b"", b"garbage", b"00000000 {}\n", b"\0" * 100])
-async def test_without_a_whole_slot_it_starts_over_and_says_so(tmp_path: Path, junk: bytes) -> None:
+async def test_without_a_whole_slot_it_starts_over_and_says_so(
+    tmp_path: Path, junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     """Two bad slots are no reason not to start: nothing is known, a warning and a counter say why."""
     (tmp_path / "positions").mkdir()
     for name in Slots.NAMES:
@@ -76,6 +113,7 @@ async def test_without_a_whole_slot_it_starts_over_and_says_so(tmp_path: Path, j
     assert not positions.entries
     assert positions.saved == 0
     assert scope.counters["damaged_positions", ()] == 2
+    assert "every file is read again from its beginning" in caplog.text
 
 
 async def test_a_disk_that_fails_is_tried_again(tmp_path: Path) -> None:

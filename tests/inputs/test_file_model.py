@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ ACTIONS = [
     "settle",
     "rename",
     "copy",
+    "pack",
     "truncate",
     "delete",
     "stop",
@@ -98,6 +100,18 @@ class Model:
         self.rotated += 1
         shutil.copy(self.path, self.root / f"app.log.{self.rotated}")
         os.truncate(self.path, 0)
+
+    async def pack(self) -> None:
+        """The newest rotated file that is not packed yet, as gzip does it: a new file, then the old one goes."""
+        await self.whole()
+        path = self.root / f"app.log.{self.rotated}"
+        if not path.exists():
+            return
+        info = path.stat()
+        packed = path.with_name(path.name + ".gz")
+        packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+        os.utime(packed, ns=(info.st_atime_ns, info.st_mtime_ns))
+        path.unlink()
 
     async def truncate(self) -> None:
         await self.whole()

@@ -186,6 +186,25 @@ async def test_endless_answers_are_cut(serve: Any) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
 
 
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"]
+)
+async def test_headers_without_end_are_cut(serve: Any, start: bytes) -> None:
+    """A million small headers or trailers cost little memory and are no answer."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(start)
+        while True:
+            writer.write(b"X-Some: value of it\r\n" * 3000)
+            await writer.drain()
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with serve(talk) as port, session() as made:
+        assert "not HTTP" in await refusal(made, f"http://127.0.0.1:{port}/")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+
+
 async def test_packed_answers_are_bounded(serve: Any) -> None:
     """A proxy that packs unasked is understood; a bomb is not unpacked; garbage is no answer."""
     packed = "Content-Encoding: gzip"
@@ -350,6 +369,35 @@ async def test_the_environment_is_not_asked(serve: Any, monkeypatch: pytest.Monk
             assert (await post(made, "http://logs.example/through")).status == 200
     assert heads[0].startswith(b"POST /direct") and b"Proxy-Authorization" not in heads[0]
     assert heads[1].startswith(b"POST http://logs.example/through") and b"Proxy-Authorization: Basic dTpw" in heads[1]
+
+
+async def test_a_proxy_does_not_hear_what_is_for_the_destination(serve: Any, certificates: Path) -> None:
+    """Through CONNECT the proxy gets its own password alone, and the destination never gets that of the proxy."""
+    origin: list[bytes] = []
+    tunnels: list[bytes] = []
+
+    async with serve(answering(http(200), heads=origin), server_context(certificates, "good")) as there:
+
+        async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tunnels.append(await reader.readuntil(b"\r\n\r\n"))
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", there)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+
+            async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+                while data := await source.read(65536):
+                    target.write(data)
+                target.close()
+
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+        async with serve(proxy) as port:
+            options = {"tls": Tls(ca=certificates / "ca.pem"), "auth": Bearer(token=Secret("t0ken"))}
+            headers = {"X-Key": Secret("k3y")}
+            async with session(proxy=Url(f"http://u:p@127.0.0.1:{port}"), headers=headers, **options) as made:
+                assert (await post(made, f"https://127.0.0.1:{there}/in")).status == 200
+    assert tunnels[0].startswith(b"CONNECT ") and b"Proxy-Authorization: Basic dTpw" in tunnels[0]
+    assert b"t0ken" not in tunnels[0] and b"k3y" not in tunnels[0]
+    assert b"Bearer t0ken" in origin[0] and b"Proxy-Authorization" not in origin[0]
 
 
 async def test_a_closed_session_says_so() -> None:

@@ -68,6 +68,18 @@ def test_bombs(encoding: str, bomb: bytes) -> None:
     assert time.process_time() - began < 1
 
 
+def test_the_ratio_is_bounded() -> None:
+    """Beyond a MiB nobody makes more than 2,000 bytes of one, not even below the limit; logs that repeat pass."""
+    with pytest.raises(TooLarge, match="of each that came"):
+        unpack(zstandard.compress(bytes(8 * 2**20)), "zstd", LIMIT)
+    same = b'{"level": "info", "path": "/healthz", "status": 200}\n' * 150_000
+    for encoding, pack in (PACKERS[0], PACKERS[3]):
+        packed = pack(b"".join(b"%d" % at + line for at, line in enumerate(same.splitlines(True))))
+        assert len(unpack(packed, encoding, LIMIT)) > 7 * 2**20
+    assert len(unpack(gzip.compress(same, 9), "gzip", LIMIT)) == len(same)
+    assert unpack(zstandard.compress(bytes(2**20)), "zstd", LIMIT) == bytes(2**20)
+
+
 def test_a_large_window_is_refused() -> None:
     """zstd may ask for no more than 8 MiB of window."""
     parameters = zstandard.ZstdCompressionParameters(window_log=27)

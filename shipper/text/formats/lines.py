@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from shipper.batch import Event
@@ -25,9 +25,11 @@ class Reader:
     """Lines separated by newlines."""
     data: Callable[[bytes], Parsed]
     """The same as bytes, in which what is not UTF-8 becomes U+FFFD (and is no JSON); a line that is none, as text."""
+    slow: dict[str, str] = field(default_factory=dict)
+    """Lines that were not read for want of time or for their length, and why; whoever asks clears it."""
 
 
-def reader(line: Line, text: Callable[[str], Found] | None = None) -> Reader:
+def reader(line: Line, text: Callable[[str], Found] | None = None, slow: dict[str, str] | None = None) -> Reader:
     """A format that works on text; without `text`, line by line."""
     chunk = text or by_line(line)
 
@@ -38,7 +40,7 @@ def reader(line: Line, text: Callable[[str], Found] | None = None) -> Reader:
             return cast(Parsed, found)
         return [one if event is None else event for event, one in zip(found, lines.split("\n"), strict=True)]
 
-    return Reader(line, chunk, data)
+    return Reader(line, chunk, data, {} if slow is None else slow)
 
 
 def by_line(line: Line) -> Callable[[str], Found]:

@@ -1,0 +1,67 @@
+"""When the next try comes: after a random pause that doubles, or when the destination said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from delivery.helpers import numbered, rig
+from shipper.errors import Unavailable
+from shipper.net.status import raise_for
+from shipper.options import Duration
+from shipper.policy import RetryPolicy
+
+NOW = 1_795_348_800.0  # where FakeClock stands
+
+
+async def pauses(folder: Path, answers: list[Exception], **retry: Duration) -> list[float]:
+    """How long was waited after each of these answers."""
+    subject = rig(folder, concurrency=1, retry=RetryPolicy(**retry))
+    subject.output.answers.extend(answers)
+    future = subject.stack(numbered(1))
+    async with asyncio.timeout(10):
+        while not future.done():
+            await subject.clock.advance(1)
+            await asyncio.sleep(0)
+    assert subject.flow.total_delivered == 1
+    return subject.clock.slept
+
+
+def answer(headers: Mapping[str, str], status: int = 429) -> Unavailable:
+    with pytest.raises(Unavailable) as raised:
+        raise_for(status, headers, "", now=NOW)
+    return raised.value
+
+
+@pytest.mark.parametrize("said", ["7", "7.0", formatdate(NOW + 7, usegmt=True)])
+async def test_a_time_that_was_named_is_kept_to(tmp_path: Path, said: str) -> None:
+    """Seconds or a date, at the tenth time as at the first: 7 seconds, not the pause that has doubled meanwhile."""
+    assert await pauses(tmp_path, [answer({"Retry-After": said})] * 10) == [7] * 10
+
+
+@pytest.mark.parametrize("said", ["1000000000", "31", formatdate(NOW + 86_400, usegmt=True)])
+async def test_no_destination_makes_us_wait_longer_than_max(tmp_path: Path, said: str) -> None:
+    """10^9 seconds are `retry.max`."""
+    assert await pauses(tmp_path, [answer({"Retry-After": said})] * 3) == [30] * 3
+    assert await pauses(tmp_path / "5", [answer({"Retry-After": said})], max=Duration(5)) == [5]
+
+
+@pytest.mark.parametrize(
+    "said", ["-1", "soon", "", "0", "1e9", "7 7", "١٢", "9" * 40, "nan", formatdate(NOW - 60, usegmt=True), "\x00"]
+)
+async def test_what_makes_no_sense_is_no_answer(tmp_path: Path, said: str) -> None:
+    """Full jitter below a pause that doubles up to `max`, as without the header."""
+    found = await pauses(tmp_path, [answer({"Retry-After": said})] * 9)
+    assert all(0 <= pause <= min(2**number, 30) for number, pause in enumerate(found))
+    assert len(set(found)) == 9
+
+
+async def test_a_destination_cannot_make_us_hammer_it(tmp_path: Path) -> None:
+    """A time below the first pause is the least, and the pause doubles all the same."""
+    found = await pauses(tmp_path, [answer({"Retry-After": "0.01"}, 503)] * 12)
+    assert all(pause >= 0.01 for pause in found)
+    assert max(found) > 1

@@ -1,0 +1,252 @@
+"""The buffer between a pipeline and a destination that is behind."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from asyncio import Future
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipper.batch import Batch
+from shipper.delivery.store import Store
+from shipper.errors import Unavailable
+from shipper.options import Duration, Size
+from shipper.policy import BufferPolicy, RetryPolicy
+from tests.delivery.helpers import Rig, numbered, rig
+from tests.delivery.simdisk import SimDisk
+
+NEVER = RetryPolicy(first=Duration(0.1), max=Duration(0.5))
+
+
+def buffered(
+    folder: Path, *, disk: SimDisk | None = None, when_full: Any = "block", limit: int = 2**20, **more: Any
+) -> Rig:
+    """A stack with a buffer in `folder`; the destination is held up while `output.gate` is there."""
+    home = Path("/buffer") if disk else folder / "buffer"
+    store = Store(home, limit, disk.set_aside if disk else Path.resolve, disk=disk, segment=4096)
+    policy = BufferPolicy(disk=Size(limit), when_full=when_full)
+    made = rig(folder, store=store, buffer=policy, retry=NEVER, **{"concurrency": 1, "events": 4, **more})
+    made.stack.start()
+    return made
+
+
+async def until(subject: Rig, true: Callable[[], Any], step: float = 0.05) -> None:
+    """Let time pass, for the clock and for the threads that write, until it is true."""
+    for _ in range(2000):
+        if true():
+            return
+        await subject.clock.advance(step)
+        await asyncio.sleep(0.0005)
+    raise AssertionError(f"never: {subject.stack.spool!r} {subject.flow.__dict__}")
+
+
+def send(subject: Rig, *numbers: int) -> list[Future[None]]:
+    return [subject.stack(numbered(number)) for number in numbers]
+
+
+def delivered(subject: Rig) -> list[int]:
+    return [event["n"] for event in subject.output.events_delivered]
+
+
+async def test_while_the_output_keeps_up_the_disk_is_not_touched(tmp_path: Path) -> None:
+    """Not one fsync, and no segment."""
+    disk = SimDisk()
+    subject = buffered(tmp_path, disk=disk)
+    before = disk.syncs
+    for number in range(100):
+        future = subject.stack(numbered(number))
+        subject.stack.flush()
+        await until(subject, future.done, 0.01)
+    assert delivered(subject) == list(range(100))
+    assert disk.syncs == before
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+async def test_what_is_late_is_safe_on_disk(tmp_path: Path) -> None:
+    """After two seconds everything is acknowledged, and only a bounded part of it stays in memory."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(100))
+    await subject.clock.advance(1)
+    assert not any(future.done() for future in sent)
+    await until(subject, lambda: all(future.done() for future in sent))
+    assert subject.clock.elapsed < 5
+    spool = subject.stack.spool
+    assert spool is not None
+    assert sum(held.piece.count for held in spool.below) <= 2 * 4 + 1, "concurrency + 1 requests"
+    assert subject.flow.buffered + subject.flow.in_flight == 100
+    await until(subject, lambda: subject.budget.used == sum(len(held.piece.body) for held in spool.below))
+    assert subject.flow.unaccounted == 0
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert delivered(subject) == list(range(100)), "each once, in order"
+    assert (subject.budget.used, subject.flow.buffered, subject.flow.in_flight) == (0, 0, 0)
+    await subject.stack.stop()
+    assert [path.name for path in (tmp_path / "buffer").iterdir()] == ["progress"]
+
+
+async def test_new_ones_wait_behind_those_on_disk(tmp_path: Path) -> None:
+    """Order holds while the buffer fills and empties at the same time."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(50))
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.gate.set()
+    for number in range(50, 300):
+        sent += send(subject, number)
+        await asyncio.sleep(0)
+    await until(subject, lambda: subject.stack.idle and all(future.done() for future in sent))
+    assert delivered(subject) == list(range(300))
+    await subject.stack.stop()
+
+
+async def test_a_stop_puts_everything_on_disk(tmp_path: Path) -> None:
+    """Acknowledged at once, delivered by the next run, before what comes then."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(30))
+    await subject.clock.advance(0.1)
+    await subject.stack.stop()
+    assert [future.result() for future in sent] == [None] * 30
+    assert subject.flow.buffered == 30
+    assert subject.flow.unaccounted == 0
+    following = buffered(tmp_path)
+    assert following.flow.found == 30
+    send(following, *range(30, 40))
+    await until(following, lambda: following.stack.idle)
+    assert delivered(following) == list(range(40))
+    assert following.flow.unaccounted == 0
+    await following.stack.stop()
+
+
+async def test_what_a_start_finds_has_waited_since_then(tmp_path: Path) -> None:
+    """While the destination is still down nobody calls an output stuck that began to try a moment ago."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    send(subject, *range(30))
+    await subject.stack.stop()
+    following = buffered(tmp_path)
+    following.output.gate = asyncio.Event()
+    await until(following, lambda: following.flow.in_flight)
+    assert following.flow.stuck_for() < 60
+    await following.stack.stop()
+
+
+async def test_what_was_delivered_before_the_stop_is_not_sent_again(tmp_path: Path) -> None:
+    """The progress is saved: only what is not done comes again."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(40))
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.answers.extend([None, None, None, *[Unavailable("gone")] * 100])
+    subject.output.gate.set()
+    await until(subject, lambda: len(delivered(subject)) >= 12)
+    await subject.stack.stop()
+    following = buffered(tmp_path)
+    await until(following, lambda: following.stack.idle)
+    assert delivered(subject) + delivered(following) == list(range(40))
+    await following.stack.stop()
+
+
+async def test_a_full_buffer_is_back_pressure(tmp_path: Path) -> None:
+    """What finds no room waits, and goes on when there is some; nothing is dropped."""
+    subject = buffered(tmp_path, limit=40_000)
+    subject.output.gate = asyncio.Event()
+    sent = [subject.stack(Batch([{"n": number, "text": "x" * 500}])) for number in range(200)]
+    await until(subject, lambda: subject.stack.spool and subject.stack.spool.full)
+    await subject.clock.advance(5)
+    assert not all(future.done() for future in sent)
+    assert sum(path.stat().st_size for path in (tmp_path / "buffer").glob("*.seg")) <= 40_000
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert delivered(subject) == list(range(200))
+    assert all(future.done() for future in sent)
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+@pytest.mark.parametrize("when_full", ["drop_newest", "drop_oldest"])
+async def test_dropping_is_counted(tmp_path: Path, when_full: str) -> None:
+    """Who asked for it gets it: nobody waits, and what is missing is in the count, to the event."""
+    subject = buffered(tmp_path, limit=40_000, when_full=when_full)
+    subject.output.gate = asyncio.Event()
+    sent: list[Future[None]] = []
+    for number in range(300):
+        sent.append(subject.stack(Batch([{"n": number, "text": "x" * 500}])))
+        await until(subject, lambda: len(sent) < 250 or sent[-1].done(), 0.2)
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    got = delivered(subject)
+    dropped = subject.flow.drops["buffer_full"]
+    assert dropped > 0
+    assert len(got) + dropped == 300
+    assert got == sorted(set(got))
+    assert (299 in got) == (when_full == "drop_oldest")
+    assert all(future.done() for future in sent)
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+@pytest.mark.parametrize("trouble", ["fail_sync", "fail_write"])
+async def test_a_disk_that_fails_is_back_pressure(tmp_path: Path, trouble: str) -> None:
+    """Nothing is acknowledged that is not durable; when the disk works again, so does the buffer, by itself."""
+    disk = SimDisk(1)
+    subject = buffered(tmp_path, disk=disk)
+    subject.output.gate = asyncio.Event()
+    setattr(disk, trouble, 10**6)
+    sent = send(subject, *range(30))
+    await subject.clock.advance(4)
+    await until(subject, lambda: subject.flow.last_error.startswith("buffer: "))
+    assert not any(future.done() for future in sent)
+    setattr(disk, trouble, 0)
+    before = subject.clock.elapsed
+    await until(subject, lambda: all(future.done() for future in sent))
+    assert subject.clock.elapsed - before < 5
+    after = copy.deepcopy(disk)
+    after.power_cut()
+    following = buffered(tmp_path, disk=after)
+    await until(following, lambda: following.stack.idle)
+    assert set(delivered(following)) == set(range(30))
+    subject.output.gate.set()
+    await subject.stack.stop()
+    await following.stack.stop()
+
+
+async def test_damage_found_on_the_way_is_counted(tmp_path: Path) -> None:
+    """A record that cannot be read back is dropped with a reason, the sum holds, and the others arrive."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(40))
+    await until(subject, lambda: all(future.done() for future in sent))
+    segment = sorted((tmp_path / "buffer").glob("*.seg"))[0]
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b'"n":30', b'"n":?0'))
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert delivered(subject) == [*range(30), *range(31, 40)]
+    assert subject.flow.drops["buffer_damaged"] == 1
+    assert subject.flow.corrupt == 1
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+async def test_refused_ones_do_not_stay_on_disk(tmp_path: Path) -> None:
+    """An event that came from the disk and is refused is set aside like any other; the buffer empties."""
+    from shipper.errors import Rejected
+
+    subject = buffered(tmp_path, events=1)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(10))
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.answers.extend([None, None, None, None, None, Rejected("no", 400)])
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert delivered(subject) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert [letter["event"] for letter in subject.letters()] == [{"n": 5}]
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()

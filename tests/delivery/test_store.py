@@ -1,0 +1,236 @@
+"""The buffer's disk part: what damage does, and what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipper.batch import Piece
+from shipper.delivery.buffers import find, identity, open_store
+from shipper.delivery.segments import heading
+from shipper.delivery.store import Lost, Store
+from shipper.testing import FakeOutput
+from tests.delivery.simdisk import SimDisk
+
+
+def store(folder: Path, **options: int) -> Store:
+    quarantine = folder.parent / "quarantine"
+
+    def set_aside(path: Path) -> Path:
+        quarantine.mkdir(exist_ok=True)
+        return path.replace(quarantine / path.name)
+
+    made = Store(
+        folder, options.get("limit", 2**20), set_aside, said={"type": "x"}, segment=options.get("segment", 2**20)
+    )
+    made.open()
+    return made
+
+
+def piece(number: int) -> Piece:
+    return Piece(b"event %d\n" % number, 1, "key")
+
+
+def everything(buffer: Store) -> list[int]:
+    """Numbers that come back, each marked done."""
+    found = []
+    while records := buffer.read(1000, 1000):
+        for record in records:
+            found.append(int(record.piece.body.split()[1]))
+            buffer.mark(record.first, record.end)
+    return found
+
+
+def filled(folder: Path, count: int = 400, **options: int) -> Path:
+    """A buffer of events 0 up to `count`, each its own record, closed; its first segment."""
+    buffer = store(folder, **options)
+    for number in range(count):
+        buffer.append([piece(number)])
+    buffer.close()
+    return buffer.segments[0].path
+
+
+def lost(buffer: Store) -> Lost:
+    return buffer.take_lost() or Lost()
+
+
+def test_comes_back_in_order_and_goes_away_when_done(tmp_path: Path) -> None:
+    """All of it after a restart, once; then no segment is left."""
+    filled(tmp_path / "b")
+    buffer = store(tmp_path / "b")
+    assert buffer.waiting == 400
+    assert everything(buffer) == list(range(400))
+    buffer.close()
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["progress"]
+    again = store(tmp_path / "b")
+    assert (again.waiting, again.end, everything(again)) == (0, 400, [])
+
+
+def test_a_flipped_bit_costs_one_record(tmp_path: Path) -> None:
+    """Record 200 of 400 is damaged: 399 come out, one is counted, the segment is kept in the quarantine."""
+    segment = filled(tmp_path / "b")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"event 200\n") + 2] ^= 1
+    segment.write_bytes(data)
+    buffer = store(tmp_path / "b")
+    assert everything(buffer) == [*range(200), *range(201, 400)]
+    found = lost(buffer)
+    assert (found.records, found.events) == (1, 1)
+    buffer.tidy()
+    assert [path.name for path in (tmp_path / "quarantine").iterdir()] == [segment.name]
+    assert buffer.waiting == 0
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b"\xf1sh", b"\xf1shp\1\2\3\4\xff\xff\0\0" + b"\0" * 16])
+def test_a_torn_tail_is_nobodys_loss(tmp_path: Path, tail: bytes) -> None:
+    """Zeros and half a frame at the end were never acknowledged: all comes out, nothing is counted."""
+    segment = filled(tmp_path / "b")
+    segment.write_bytes(segment.read_bytes() + tail)
+    buffer = store(tmp_path / "b")
+    buffer.append([piece(400)])
+    assert everything(buffer) == list(range(401))
+    assert lost(buffer) == Lost()
+
+
+def test_a_garbage_tail_is_counted(tmp_path: Path) -> None:
+    """What cannot be told from a damaged record counts as one; nothing else is touched."""
+    segment = filled(tmp_path / "b")
+    segment.write_bytes(segment.read_bytes() + bytes(range(1, 256)) * 20)
+    buffer = store(tmp_path / "b")
+    assert everything(buffer) == list(range(400))
+    assert lost(buffer).records == 1
+
+
+def test_cut_at_every_byte(tmp_path: Path) -> None:
+    """A segment that ends anywhere: what lies before comes out, and the buffer works."""
+    segment = filled(tmp_path / "b", 5)
+    data = segment.read_bytes()
+    for size in range(len(data)):
+        segment.write_bytes(data[:size])
+        (tmp_path / "b" / "progress").unlink(missing_ok=True)
+        buffer = store(tmp_path / "b")
+        whole = data[:size].count(b"\n", data.index(b"event"))
+        before = everything(buffer)
+        assert before == list(range(whole)), size
+        buffer.append([piece(9)])
+        assert everything(buffer) == [9]
+        buffer.close()
+
+
+def test_a_missing_segment(tmp_path: Path) -> None:
+    """One in the middle is gone: the others come out, and how many events it held is known."""
+    filled(tmp_path / "b", segment=4096)
+    segments = sorted((tmp_path / "b").glob("*.seg"))
+    assert len(segments) > 3
+    first, following = int(segments[1].stem), int(segments[2].stem)
+    segments[1].unlink()
+    buffer = store(tmp_path / "b", segment=4096)
+    assert everything(buffer) == [*range(first), *range(following, 400)]
+    assert lost(buffer).events == following - first
+    assert buffer.waiting == 0
+
+
+def test_a_segment_of_another_version(tmp_path: Path) -> None:
+    """One that a later release wrote is set aside and counted; the others come out."""
+    filled(tmp_path / "b", segment=4096)
+    segments = sorted((tmp_path / "b").glob("*.seg"))
+    first, following = int(segments[1].stem), int(segments[2].stem)
+    segments[1].write_bytes(b"".join(heading(first, {"version": 99})) + b"whatever")
+    buffer = store(tmp_path / "b", segment=4096)
+    assert everything(buffer) == [*range(first), *range(following, 400)]
+    found = lost(buffer)
+    assert (found.records, found.events) == (1, following - first)
+    assert [path.name for path in (tmp_path / "quarantine").iterdir()] == [segments[1].name]
+
+
+def test_the_progress_is_damaged(tmp_path: Path) -> None:
+    """With one slot torn the other is used, with both all that is there comes again: nothing is left out."""
+    filled(tmp_path / "b")
+    buffer = store(tmp_path / "b")
+    for record in buffer.read(10**6, 100):
+        buffer.mark(record.first, record.end)
+    buffer.tidy()
+    buffer.close()
+    progress = tmp_path / "b" / "progress"
+    data = progress.read_bytes()
+    assert store(tmp_path / "b").waiting == 300
+    progress.write_bytes(b"x" * len(data))
+    again = store(tmp_path / "b")
+    assert everything(again) == list(range(400))
+    assert lost(again).records == 1 or lost(again).events == 0
+
+
+def test_a_link_in_place_of_a_segment_is_not_followed(tmp_path: Path) -> None:
+    """A planted link is not read: it counts as a segment that cannot be."""
+    filled(tmp_path / "b", segment=4096)
+    segments = sorted((tmp_path / "b").glob("*.seg"))
+    outside = tmp_path / "outside"
+    segments[1].rename(outside)
+    segments[1].symlink_to(outside)
+    buffer = store(tmp_path / "b", segment=4096)
+    assert int(segments[1].stem) not in everything(buffer)
+    assert lost(buffer).records == 1
+
+
+def test_the_oldest_gives_way(tmp_path: Path) -> None:
+    """`drop_oldest` takes whole segments that nobody began to read, and says how many events they held."""
+    filled(tmp_path / "b", segment=4096)
+    buffer = store(tmp_path / "b", segment=4096)
+    first = buffer.segments[0].end
+    assert buffer.drop_oldest() == first
+    assert everything(buffer) == list(range(first, 400))
+
+
+def test_a_failed_fsync_acknowledges_nothing() -> None:
+    """Whatever the kernel kept of it, the same pieces appended again are there once, after a power cut too."""
+    for seed in range(50):
+        disk = SimDisk(seed)
+        buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+        buffer.open()
+        buffer.append([piece(0)])
+        disk.fail_sync = 1
+        with pytest.raises(OSError, match="Input/output"):
+            buffer.append([piece(1), piece(2)])
+        assert buffer.waiting == 1
+        buffer.append([piece(1), piece(2)])
+        disk.power_cut()
+        buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+        buffer.open()
+        assert everything(buffer) == [0, 1, 2]
+
+
+def test_without_fsync_it_would_be_lost() -> None:
+    """The model can see it: on a disk whose fsync does nothing, a power cut takes what was acknowledged."""
+
+    class Lying(SimDisk):
+        def sync(self, fd: int) -> None:
+            pass
+
+    missing = 0
+    for seed in range(20):
+        disk = Lying(seed)
+        buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+        buffer.open()
+        buffer.append([piece(0), piece(1)])
+        disk.power_cut()
+        buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+        buffer.open()
+        missing += everything(buffer) != [0, 1]
+    assert missing
+
+
+def test_what_another_output_left_is_not_touched(tmp_path: Path) -> None:
+    """Records of another shape stay where they are and are told of; the same output finds its own again."""
+    mine, other = FakeOutput(), FakeOutput()
+    other.shape = lambda: "other"  # type: ignore[method-assign]
+    first, _ = open_store(tmp_path, "fake", mine, 2**20, (), Path.resolve)
+    first.append([piece(1)])
+    first.close()
+    second, stranded = open_store(tmp_path, "fake", other, 2**20, (), Path.resolve)
+    assert second.folder != first.folder
+    assert [each.folder for each in stranded] == [first.folder]
+    second.close()
+    folder, stranded = find(tmp_path, identity("fake", mine), ())
+    assert (folder, stranded) == (first.folder, [])
+    assert find(tmp_path, identity("fake", mine), {first.folder})[0] not in (first.folder,)

@@ -1,0 +1,42 @@
+"""Certificates for the TLS scenarios, made with openssl(1)."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+
+class Authority:
+    """A CA of our own: `ca = Authority(tmp_path, "ca")`, its certificate is `ca.pem`. Needs `@requires("openssl")`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.pem = folder / f"{name}.pem"
+        self._openssl("req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+
+    def issue(self, name: str, names: str = "IP:127.0.0.1,DNS:localhost", expired: bool = False) -> tuple[Path, Path]:
+        """A certificate for these subject alternative names, and its key. An expired one takes two seconds to expire."""
+        (self.folder / f"{name}.ext").write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
+        dates = ["-days", "0" if expired else "2"]
+        self._openssl("req", *_NEW, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key", *dates,
+                      "-CAcreateserial", "-extfile", f"{name}.ext", "-out", f"{name}.pem")  # fmt: skip
+        if expired:
+            time.sleep(2)  # `-days 0` ends now, and openssl(1) 3.0 makes none that ended before
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key"
+
+    def server(self, name: str, names: str = "IP:127.0.0.1,DNS:localhost", expired: bool = False) -> ssl.SSLContext:
+        """What `Destination(tls=...)` takes."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(name, names, expired))
+        return context
+
+    def _openssl(self, *words: str) -> None:
+        done = subprocess.run(["openssl", *words], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+_NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")

@@ -1,0 +1,204 @@
+"""No file is taken for another: recycled inodes, equal beginnings, truncation, whatever the agent did meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.inputs.places import Place, messages, until
+
+TRIES = 200
+
+
+def recycled(path: Path, inode: int, text: str) -> bool:
+    """Write a file whose inode is this one; whether the file system gave it back."""
+    spare = []
+    for number in range(TRIES):
+        path.touch()
+        if path.stat().st_ino == inode:
+            path.write_text(text)
+            break
+        spare.append(path.rename(path.with_suffix(f".spare{number}")))
+    for each in spare:
+        each.unlink()
+    return path.exists()
+
+
+NEW = {"shorter": "new\n", "longer": "new content that is longer\nthan before\n", "equal first line": "one\nmore\n"}
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("name", ["a.log", "b.log"], ids=["same name", "other name"])
+@pytest.mark.parametrize("new", NEW)
+async def test_a_recycled_inode(place: Place, new: str, name: str, stopped: bool) -> None:
+    """A new file with the inode of a deleted one is read from its beginning, in all twelve combinations."""
+    path = place.write("a.log", "one\ntwo\n" if new == "longer" else "one\n")
+    inode = path.stat().st_ino
+    lines = NEW[new].splitlines()
+
+    def replace(old: Path) -> None:
+        old.unlink()
+        if not recycled(place.logs / name, inode, NEW[new]):
+            pytest.skip("this file system gives no inode back")
+
+    async with place.tail(include=["*.log"]) as tail:
+        await tail.events(2 if new == "longer" else 1)
+        if not stopped:
+            census = place.tailer(tail).census
+            old = path.rename(place.root / "old")  # out of sight, and there: only then the handle is let go
+            await until(lambda: not census.files)
+            replace(old)
+            assert messages(await tail.events(len(lines))) == lines
+            await tail.nothing()
+    if stopped:
+        replace(path)
+        async with place.tail(include=["*.log"]) as tail:
+            assert messages(await tail.events(len(lines))) == lines
+            await tail.nothing()
+
+
+async def test_a_deleted_file_is_known_to_be_gone(place: Place) -> None:
+    """Where no birth times are known too: what was deleted while it was open gives its number away."""
+    path = place.write("a.log", "one\n")
+    async with place.tail() as tail:
+        await tail.events(1)
+        census = place.tailer(tail).census
+        path.unlink()
+        await until(lambda: not census.files)
+        assert [entry.key for entry in census.positions.entries] == [(0, 0)]
+
+
+async def test_truncated_and_grown_beyond_its_size_with_lines_that_end_alike(place: Place) -> None:
+    """Twenty times, with lines of one length whose last hundred bytes are always the same: each comes once, none in parts."""
+    path = place.write("a.log", "")
+    rest = "-" * 200
+    async with place.tail() as tail:
+        for number in range(20):
+            lines = [f"{number:03} {line:03} {rest}" for line in range(5 + number)]
+            with path.open("r+b") as file:  # at one stroke, as far as a poll can see
+                file.truncate(0)
+                file.write("".join(line + "\n" for line in lines).encode())
+            assert messages(await tail.events(len(lines))) == lines
+        await tail.nothing()
+
+
+async def test_written_anew_with_the_same_length(place: Place) -> None:
+    """New content that is exactly as long as the old and ends alike is read."""
+    path = place.write("a.log", "one " + "-" * 100 + "\n")
+    async with place.tail() as tail:
+        await tail.events(1)
+        with path.open("r+b") as file:
+            file.write(b"two " + b"-" * 100 + b"\n")
+        assert messages(await tail.events(1)) == ["two " + "-" * 100]
+        await tail.nothing()
+
+
+async def test_tiny_files_and_empty_ones(place: Place) -> None:
+    """Fifty files of two bytes, all the same, and empty ones: each line once, also for those that come later."""
+    for number in range(50):
+        place.write(f"{number}.log", "x\n")
+        place.write(f"empty{number}.log", "")
+    async with place.tail() as tail:
+        assert messages(await tail.events(50)) == ["x"] * 50
+        for number in range(50, 60):
+            place.write(f"{number}.log", "x\n")
+        assert messages(await tail.events(10)) == ["x"] * 10
+        place.write("empty7.log", "y\n")
+        assert messages(await tail.events(1)) == ["y"]
+        await tail.nothing()
+    async with place.tail() as tail:
+        await tail.nothing()
+
+
+async def test_twin_headers_over_a_restart(place: Place) -> None:
+    """Fifty files with the same two kilobytes at their head; one is deleted and another made while stopped: it is read."""
+    head = "h" * 2047 + "\n"
+    for number in range(50):
+        place.write(f"file{number}.log", head)
+    async with place.tail() as tail:
+        await tail.events(50)
+    (place.logs / "file7.log").unlink()
+    place.write("other.log", head + "new\n")
+    place.write("file8.log", "more\n")
+    async with place.tail() as tail:
+        assert sorted(messages(await tail.events(3))) == [head[:-1], "more", "new"]
+        await tail.nothing()
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["up", "down"])
+async def test_tiny_copies(place: Place, stopped: bool) -> None:
+    """`copytruncate` of a file of a few bytes: its copy is no new file, up or down."""
+    path = place.write("a.log", "x\n")
+    async with place.tail() as tail:
+        await tail.events(1)
+        if not stopped:
+            shutil.copy(path, place.logs / "a.log.1")
+            os.truncate(path, 0)
+            place.write("a.log", "y\n")
+            assert messages(await tail.events(1)) == ["y"]
+            await tail.nothing(1.2)
+    if stopped:
+        shutil.copy(path, place.logs / "a.log.1")
+        os.truncate(path, 0)
+        place.write("a.log", "y\n")
+        async with place.tail() as tail:
+            assert messages(await tail.events(1)) == ["y"]
+            await tail.nothing()
+
+
+async def test_a_hard_link_over_restarts(place: Place) -> None:
+    """A file with two names is read once, whichever name is there, and whichever goes."""
+    path = place.write("a.log", "one\n")
+    os.link(path, place.logs / "b.log")
+    async with place.tail() as tail:
+        assert messages(await tail.events(1)) == ["one"]
+    path.unlink()
+    place.write("b.log", "two\n")
+    os.link(place.logs / "b.log", place.logs / "c.log")
+    async with place.tail() as tail:
+        assert messages(await tail.events(1)) == ["two"]
+        (place.logs / "b.log").unlink()
+        place.write("c.log", "three\n")
+        assert messages(await tail.events(1)) == ["three"]
+        await tail.nothing()
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["up", "down"])
+async def test_what_was_rotated_is_finished_first(place: Place, stopped: bool) -> None:
+    """The lines of a renamed file come before those of the new file of its name."""
+    lines = [f"{line:06} {'x' * 90}" for line in range(20_000)]
+    path = place.write("a.log", "".join(line + "\n" for line in lines))
+
+    def rotate() -> None:
+        path.rename(place.logs / "a.log.1")
+        place.write("a.log", "new\n")
+
+    async with place.tail(room=1) as tail:
+        found = messages((await tail.next()).events)
+        tail.accept()
+        if not stopped:
+            rotate()
+        while not stopped and len(found) <= len(lines):
+            found += messages((await tail.next()).events)
+            tail.accept()
+    if stopped:
+        rotate()
+        async with place.tail() as tail:
+            found += messages(await tail.events(len(lines) + 1 - len(found)))
+    assert found == [*lines, "new"]
+
+
+async def test_a_rotated_file_that_cannot_be_read_holds_up_nobody(place: Place) -> None:
+    """The new file waits for the old one only as long as that can be read."""
+    path = place.write("a.log", "one\n" * 50_000)
+    async with place.tail(room=1) as tail:
+        await tail.next()
+        tail.accept()
+    path.rename(place.logs / "a.log.1")
+    (place.logs / "a.log.1").write_bytes(b"")
+    place.write("a.log", "new\n")
+    async with place.tail() as tail:
+        assert messages(await tail.events(1)) == ["new"]

@@ -1,0 +1,182 @@
+"""Searches that end when their time is up, and what they take out of the budget for all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import threading
+import time
+
+import pytest
+import uvloop
+
+from shipper.text.alarm import TimeUp, within
+from shipper.text.patience import ALL, BOUND, LONG, SLOW, UNTRIED, Guard, Patience, TooSlow, has_longer, warning
+
+BAD = re.compile(r"^(\w+\s?)*$")
+POISON = "a" * 40 + "!"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def cpu(work: object) -> float:
+    began = time.thread_time()
+    assert callable(work)
+    work()
+    return time.thread_time() - began
+
+
+def test_a_search_ends_when_its_time_is_up() -> None:
+    """`re` hears the alarm in the middle of a match that would take years."""
+
+    def search() -> None:
+        with pytest.raises(TimeUp):
+            within(0.05, BAD.search, POISON)
+
+    assert 0.04 < cpu(search) < 0.15
+
+
+def test_work_in_time_gives_its_result_and_leaves_no_alarm() -> None:
+    """What ends in time, well or not, is as if nobody had watched."""
+    assert within(0.5, int, "12") == 12
+    with pytest.raises(ValueError, match="invalid"):
+        within(0.5, int, "x")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] in (0.0, pytest.approx(120, abs=120))
+    time.sleep(0)
+
+
+def test_somebody_elses_alarm_still_rings() -> None:
+    """A program (or a test runner) that uses SIGALRM itself keeps its handler and its time."""
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    due = signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(TimeUp):
+            within(0.02, BAD.search, POISON)
+        assert not rung
+        assert 0.05 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.19
+        deadline = time.monotonic() + 10
+        while not rung and time.monotonic() < deadline:
+            signal.sigtimedwait([], 0.01)
+        assert rung
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *due)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_process_that_had_to_wait_is_not_slow() -> None:
+    """The time counts in which the thread worked, not in which it was stopped."""
+
+    def patient() -> str:
+        time.sleep(0.08)
+        return "done"
+
+    assert within(0.02, patient) == "done"
+
+
+def test_in_another_thread_there_is_no_limit_and_no_harm() -> None:
+    """Signals come to the main thread only."""
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(within(0.00001, sum, range(200_000))))
+    thread.start()
+    thread.join(10)
+    assert found == [sum(range(200_000))]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_loop_goes_on_after_an_alarm(new_loop: object) -> None:
+    """asyncio and uvloop take the signal for nobody's, and turn on."""
+
+    async def main() -> int:
+        ended = 0
+        for _ in range(5):
+            try:
+                within(0.005, BAD.search, POISON)
+            except TimeUp:
+                ended += 1
+            await asyncio.sleep(0.001)
+        return ended
+
+    assert callable(new_loop)
+    loop = new_loop()
+    try:
+        assert loop.run_until_complete(main()) == 5
+    finally:
+        loop.close()
+
+
+def test_a_thousand_slow_texts_cost_little_more_than_two() -> None:
+    """The budget is for all: what is left when it is spent goes to texts as quick as good ones are."""
+    guard, slow = Guard(BAD, patience=Patience(Clock())), []
+
+    def all_of_them() -> None:
+        for number in range(1000):
+            try:
+                assert guard.one(BAD.search, POISON if number % 2 else "good text")
+            except TooSlow as error:
+                slow.append(str(error))
+
+    assert cpu(all_of_them) < 2.5 * ALL
+    assert slow == [SLOW] * 500
+
+
+def test_after_hundreds_none_is_tried_until_time_has_gone_by() -> None:
+    """A flood of poison ends in nothing being tried; a second later the next text is."""
+    clock = Clock()
+    guard = Guard(BAD, patience=Patience(clock))
+    reasons = []
+    for _ in range(3000):
+        with pytest.raises(TooSlow) as caught:
+            guard.one(BAD.search, POISON)
+        reasons.append(str(caught.value))
+    assert reasons[0] == SLOW
+    assert reasons[-1] == UNTRIED
+    clock.now += 1
+    assert guard.one(BAD.search, "good text")
+
+
+def test_risky_patterns_are_tried_on_short_texts_only() -> None:
+    """What is longer than 8 Ki characters is named at once; a safe pattern knows no such bound."""
+    with pytest.raises(TooSlow, match=LONG):
+        Guard(BAD).one(BAD.search, "a" * (BOUND + 1))
+    safe = re.compile("^a+")
+    assert Guard(safe).one(safe.search, "a" * (BOUND + 1))
+
+
+@pytest.mark.parametrize("pattern", [r"\d+x", r"\d+\d+x", r"(?:(?=\w+x)\w)+\d", r"^\s*(.*?)\s*;$", r"[a-z]+\d"])
+@pytest.mark.parametrize("text", ["1" * BOUND, "a" * BOUND, " " * BOUND, "1a " * (BOUND // 3)])
+def test_one_text_holds_the_loop_for_a_bounded_time(pattern: str, text: str) -> None:
+    """Whatever the shape: `re` looks for the alarm often enough on texts of this length."""
+    compiled = re.compile(pattern)
+    guard = Guard(compiled, patience=Patience(Clock()))
+
+    def once() -> None:
+        try:
+            guard.one(compiled.search, text)
+        except TooSlow:
+            pass
+
+    assert cpu(once) < 0.25
+
+
+def test_longer_lines_are_found() -> None:
+    """The same answer as by splitting."""
+    for text in ("", "a", "aaaa", "aaa\naaa", "aaa\naaaa", "aaaa\n", "\n\n\n", "\naaaa", "a\n" * 9 + "aaaa" + "\na" * 9):
+        for limit in (1, 2, 3, 4):
+            assert has_longer(text, limit) == (max(map(len, text.split("\n"))) > limit), (text, limit)
+
+
+def test_a_warning_says_what_is_wrong_and_what_happens() -> None:
+    """With the pattern, how bad it is, and the bounds."""
+    assert warning(re.compile("^a+$")) == ""
+    said = warning(BAD)
+    assert r"found `^(\w+\s?)*$`" in said
+    assert "doubles with each character" in said
+    assert "8192 characters, for 50ms at most" in said
+    assert "nothing ends it in a plugin" in warning(BAD, guarded=False)
