@@ -61,7 +61,13 @@ class Scenario:
             "file": {"type": "file", "path": target, "fsync": False},
             "http": {"type": "http", "url": url, "compression": compression},
             "es": {"type": "elasticsearch", "endpoints": [url], "index": "logs-app", "compression": compression},
-            "loki": {"type": "loki", "url": url, "labels": {"app": "x"}, "compression": compression},
+            "loki": {
+                "type": "loki",
+                "url": url,
+                "labels": {"app": "x"},
+                "compression": compression,
+                "limits": {"age": None, "ahead": None},
+            },
         }
         feed: Options = {"type": "syslog", "listen": source} if self.by_tcp else {"type": "file", "include": [source]}
         output = outputs[to]

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-COMMANDS = ("run", "validate", "test", "doctor", "dlq", "files", "plugins", "schema")
+COMMANDS = ("run", "validate", "test", "plan", "doctor", "files", "buffer", "dlq", "plugins", "schema")
 
 
 class Commands(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +21,7 @@ class Retry:
     """Again after a pause with full jitter that doubles, or when the destination asked (at most `max` later).
 
     An exception nobody foresaw is a bug in the output: it is logged with its traceback and retried, for a
-    bug must never throw data away.
+    bug must never throw data away. After a reload whatever waits is tried at once, with the new options.
     """
 
     def __init__(self, attempt: Finish, policy: RetryPolicy, aside: Aside, clock: Clock, flow: OutputFlow) -> None:
@@ -29,9 +30,17 @@ class Retry:
         self.aside = aside
         self.clock = clock
         self.flow = flow
+        self._version = 0
+        self._pausing: set[asyncio.Task[None]] = set()
+
+    def renew(self) -> None:
+        """The output was exchanged: what the old one was told, such as how long to wait, is true no more."""
+        self._version += 1
+        for pausing in self._pausing:
+            pausing.cancel()
 
     async def __call__(self, todo: list[Piece]) -> None:
-        policy = self.policy
+        policy, version = self.policy, self._version
         pause: float = policy.first
         began = self.clock.monotonic()
         tries = 0
@@ -58,5 +67,19 @@ class Retry:
             self.flow.retries += 1
             # a time that the destination named is kept to; one so short that it would hammer is only the least
             wait = after if after >= policy.first else max(random.random() * pause, after)
-            await self.clock.sleep(min(wait, max(policy.max, policy.first)))
+            if version == self._version:
+                await self._pause(min(wait, max(policy.max, policy.first)))
             pause = min(pause * 2, policy.max)
+            if version != self._version:
+                policy, version = self.policy, self._version
+                pause = policy.first
+
+    async def _pause(self, seconds: float) -> None:
+        """Until the time is over or the output was exchanged."""
+        pausing = asyncio.ensure_future(self.clock.sleep(seconds))
+        self._pausing.add(pausing)
+        try:
+            await asyncio.wait([pausing])
+        finally:
+            self._pausing.discard(pausing)
+            pausing.cancel()

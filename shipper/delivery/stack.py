@@ -113,6 +113,7 @@ class Stack:
     async def exchange(self, output: Output) -> None:
         """Go on with a newly configured output of the same type; returns when the old one is no longer used."""
         self.encoder.output = self.aside.output = self.isolate.output = output
+        self.retry.renew()
         await self.current.exchange(output)
 
     async def stop(self) -> None:

@@ -109,7 +109,7 @@ class Copies:
         calm = now - (file.suspected or now) >= COPY_WAIT
         if entry is None:
             file.copied = None
-            if not first and self._unseen(file, now):
+            if census.following.follow and not first and self._unseen(file, now):
                 return False
             candidates = [each for each in alike if packs(each, file.path, handle)]
             owners = {each: self._owner(each) for each in candidates}

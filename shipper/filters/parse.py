@@ -55,7 +55,7 @@ class Parse(Filter):
         re.Pattern[str] | None,
         Meta(
             description="For `regex`: searched in each line (up to 64 KiB); its named groups become fields. One whose time "
-            "can grow faster than the line (`validate` warns of the worst) is searched in up to 8 KiB, for at most 50 ms."
+            "can grow faster than the line (`validate` warns of the worst) is searched in up to 8 KiB, for at most 25 ms."
         ),
     ] = None
     columns: Annotated[list[str], Meta(description="For `csv`: the names of all columns, in order.")] = option(list)

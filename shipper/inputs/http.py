@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from shipper.batch import Send
 from shipper.component import Input, Scope
 from shipper.errors import TooLarge, Unavailable
-from shipper.net.accepting import Acceptor
+from shipper.net.accepting import HANDSHAKE, Acceptor
 from shipper.net.auth import Auth, Basic, Bearer, accepts
 from shipper.net.listen import HostPort
 from shipper.net.sockets import Bound, bind
@@ -107,6 +107,7 @@ class Http(Input):
             full=lambda greeting: len(server.connections) + greeting >= self.max_connections,
             failed=self._failed,
             tls=self.tls.server() if self.tls else None,
+            handshake=min(HANDSHAKE, self.idle_timeout),
             log=self.scope.log,
         )
         self._send = send
@@ -136,6 +137,10 @@ class Http(Input):
         except Answer as refusal:
             self.scope.count("refused_requests", status=str(refusal.status))
             answer = _json(refusal.status, {"error": refusal.why}, refusal.headers)
+            if refusal.status == 408:  # who is too slow is not waited for once more
+                await answer.prepare(request)
+                await answer.write_eof()
+                request.protocol.force_close()
         else:
             answer = _json(200, {"events": events}, {})
         if self._send is None:
@@ -192,7 +197,7 @@ class Http(Input):
                     parts.append(part)
         except TimeoutError as error:
             raise Answer(408, f"the body took more than {self.read_timeout}", Connection="close") from error
-        except (web.RequestPayloadError, HttpProcessingError) as error:
+        except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:  # or the sender is gone
             raise Answer(400, "the body is broken") from error
         finally:
             self._reading -= size

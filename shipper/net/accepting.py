@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import resource
 import socket
 import ssl
 from collections.abc import Callable
@@ -11,11 +13,20 @@ from contextlib import suppress
 
 from shipper.net.sockets import Bound
 
-__all__ = ["Acceptor", "peer_of"]
+__all__ = ["HANDSHAKE", "Acceptor", "peer_of"]
 
 AT_ONCE = 64  # connections accepted in one turn of the loop
 RECHECK = 0.1  # seconds until it is looked again whether there is room
 HANDSHAKE = 30.0  # seconds for a TLS handshake
+SAY = 60.0  # seconds between two words on connections that wait for file handles
+
+
+def handles(limit: int | None = None) -> int:
+    """From which file handle on connections wait: a quarter of the limit is for files that are read, and another
+    (at most 64) for outputs, buffers, positions and the API."""
+    if limit is None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return limit - min(limit // 4, 4096) - min(limit // 4, 64)
 
 
 class Acceptor:
@@ -45,6 +56,8 @@ class Acceptor:
         self.log = log
         self._greeting: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
+        self._handles = handles()
+        self._said = float("-inf")
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
@@ -72,20 +85,37 @@ class Acceptor:
             if self.full(len(self._greeting)):
                 self._pause(RECHECK)
                 return
+            if self._scarce(listening):
+                self._wait("too many files and connections are open", RECHECK)
+                return
             try:
                 connection, _ = listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionError:  # gone again before it was accepted
                 continue
-            except OSError as error:  # no file descriptors or no memory left: others may free some
-                self.log.warning("cannot accept on %s: %s; trying again in a second", self.bound.address, error)
-                self._pause(1.0)
+            except OSError as error:  # no file handles or no memory left: others may free some
+                self._wait(error.strerror or str(error), 1.0)
                 return
             connection.setblocking(False)
             task = self._loop.create_task(self._greet(connection))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
+
+    def _scarce(self, listening: socket.socket) -> bool:
+        """Whether one more would take a handle that others need; the kernel gives out the lowest that is free."""
+        try:
+            lowest = os.dup(listening.fileno())
+        except OSError:
+            return True
+        os.close(lowest)
+        return lowest >= self._handles
+
+    def _wait(self, why: str, seconds: float) -> None:
+        self._pause(seconds)
+        if self._loop.time() - self._said >= SAY:
+            self._said = self._loop.time()
+            self.log.warning("connections to %s wait: %s", self.bound.address, why)
 
     async def _greet(self, connection: socket.socket) -> None:
         try:

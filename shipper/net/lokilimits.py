@@ -13,6 +13,9 @@ from shipper.text.templates import Template
 
 __all__ = ["Limits", "Unfit", "different_in_each"]
 
+SURE = 10.0
+"""Seconds that an event must be too old or too new: what is on the edge Loki decides itself."""
+
 
 class Limits(Group):
     """What this Loki takes; the defaults are its own. What is over them it would refuse, and so it is never sent."""
@@ -23,8 +26,12 @@ class Limits(Group):
     ] = Size(4 << 20)
     line_bytes: Annotated[Size, Meta(ge=1, description="A line (`max_line_size`).")] = Size(256 << 10)
     labels: Annotated[int, Meta(ge=1, description="Labels of a stream (`max_label_names_per_series`).")] = 15
-    label_name_bytes: Annotated[int, Meta(ge=1, description="The name of a label (`max_label_name_length`).")] = 1024
-    label_value_bytes: Annotated[int, Meta(ge=1, description="A label's value (`max_label_value_length`).")] = 2048
+    label_name_bytes: Annotated[Size, Meta(ge=1, description="The name of a label (`max_label_name_length`).")] = Size(
+        1024
+    )
+    label_value_bytes: Annotated[Size, Meta(ge=1, description="A label's value (`max_label_value_length`).")] = Size(
+        2048
+    )
     metadata_entries: Annotated[
         int, Meta(ge=1, description="Entries of structured metadata (`max_structured_metadata_entries_count`).")
     ] = 128
@@ -49,16 +56,14 @@ class Limits(Group):
         return [at for at, line in enumerate(lines) if len(line) * 4 > most and _size(line) > most]
 
     def odd_times(self, times: Sequence[str], now: float) -> tuple[list[int], str]:
-        """Which times (nanoseconds since 1970, in digits) are not taken now, and why the first of them is not."""
-        oldest = 0 if self.age is None else max(0, int((now - self.age) * 1e9))
-        latest = 1 << 63 if self.ahead is None else int((now + self.ahead) * 1e9)
+        """Which times (nanoseconds since 1970, in digits) are not taken now, and why."""
+        oldest = 0 if self.age is None else max(0, int((now - self.age - SURE) * 1e9))
+        latest = 1 << 63 if self.ahead is None else int((now + self.ahead + SURE) * 1e9)
         if set(map(len, times)) == {19} and str(oldest).zfill(19) <= min(times) and max(times) <= str(latest).zfill(19):
             return [], ""  # digits of one length: as text they are in order, too
-        odd = [at for at, digits in enumerate(times) if not oldest <= int(digits) <= latest]
-        if not odd:
-            return [], ""
-        if int(times[odd[0]]) < oldest:
+        if odd := [at for at, digits in enumerate(times) if int(digits) < oldest]:
             return odd, f"the event is older than {self.age} (limits.age)"
+        odd = [at for at, digits in enumerate(times) if int(digits) > latest]
         return odd, f"the time of the event is more than {self.ahead} in the future (limits.ahead)"
 
     def odd_labels(self, labels: Mapping[str, str]) -> str | None:
@@ -68,14 +73,13 @@ class Limits(Group):
         most = self.label_value_bytes
         for name, value in labels.items():
             if len(value) * 4 > most and _size(value) > most:
-                return f"the value of the label {name} is longer than {most} bytes (limits.label_value_bytes)"
+                return f"the value of the label {name} is longer than {most} (limits.label_value_bytes)"
         return None
 
     def odd_metadata(self, rows: Sequence[Mapping[str, str]]) -> tuple[list[int], str]:
         """Which structured metadata are not taken, and why."""
-        most = self.metadata_entries
-        if odd := [at for at, row in enumerate(rows) if len(row) > most]:
-            return odd, f"it has more than {most} entries of structured metadata (limits.metadata_entries)"
+        if odd := [at for at, row in enumerate(rows) if len(row) > self.metadata_entries]:
+            return odd, f"it has more than {self.metadata_entries} structured metadata (limits.metadata_entries)"
         most = self.metadata_bytes
         odd = [
             at
@@ -83,7 +87,7 @@ class Limits(Group):
             if (sum(map(len, row)) + sum(map(len, row.values()))) * 4 > most
             and sum(map(_size, row)) + sum(map(_size, row.values())) > most
         ]
-        return odd, f"its structured metadata is longer than {most} bytes (limits.metadata_bytes)"
+        return odd, f"its structured metadata is longer than {most} (limits.metadata_bytes)"
 
 
 class Unfit(Exception):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shipper.clock import rfc3339
 from shipper.text.timestamps import to_epoch_ns
 from shipper.text.utc import in_utc
 
-__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds"]
+__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds", "said_at"]
 
 
 def nanoseconds(text: Any) -> str | None:
@@ -50,3 +52,11 @@ def all_nanoseconds(written: list[str]) -> list[str]:
 def as_rfc3339(at: str) -> str:
     """Digits as an RFC 3339 time, UTC, with nine places."""
     return f"{rfc3339(int(at[:-9]))[:19]}.{at[-9:]}Z"
+
+
+def said_at(headers: Mapping[str, str]) -> float | None:
+    """When a server answered by its own clock, in seconds since 1970; None when it does not say."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -31,6 +31,7 @@ __all__ = ["Answer", "Session"]
 
 MOST = 16 << 20  # bytes of an answer that is read at all
 LARGE = 512 << 10  # bytes of a body from which on it is written part by part, so that the loop turns between them
+PART = 1 << 20  # bytes of an answer that are unpacked at a time
 EXCERPT = 64 << 10  # bytes of an error's answer that are read; the rest is not waited for
 CONNECT = 10.0  # seconds until a connection stands, name and TLS included
 FRESH = 20.0  # seconds after which new connections are made, by the name and the files as they are then
@@ -161,10 +162,11 @@ class Session:
             mine["Authorization"] = self._auth
         elif who:
             mine["Authorization"] = Basic(user=who[0], password=Secret(who[1])).header()
+        parts = BytesIO(body) if len(body) >= LARGE else None
         async with client.request(
             method,
             without_userinfo(url),
-            data=body if len(body) < LARGE else BytesIO(body),
+            data=body if parts is None else parts,
             headers=mine,
             allow_redirects=False,
             proxy=self._proxy.reveal() if self._proxy else None,
@@ -174,6 +176,8 @@ class Session:
             data = await _read(answer, most if fine else EXCERPT)
             if data is None:
                 raise Unavailable(f"{url} answered more than {most} bytes")
+            if fine and parts is not None and parts.tell() < len(body):  # whatever it took, it was not all
+                raise Unavailable(f"{url} answered before it was sent all of the request")
             return Answer(answer.status, answer.headers, data)
 
     def _fresh(self) -> _Client:
@@ -246,8 +250,12 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
     if answer.headers.get("Content-Encoding", "").lower() not in ("gzip", "deflate"):
         return data
     unpack = zlib.decompressobj(47)
+    parts, size = [], 0
     try:
-        plain = unpack.decompress(data, most)
+        while data and size < most:  # in parts: of one large output zlib holds two copies
+            parts.append(unpack.decompress(data, min(most - size, PART)))
+            size += len(parts[-1])
+            data = unpack.unconsumed_tail
     except zlib.error:
         return b""  # no success without a readable answer, and no excerpt of an error
-    return None if whole and unpack.unconsumed_tail else plain
+    return None if whole and data else b"".join(parts)

@@ -196,12 +196,15 @@ class File(Output):
         self._handles.move_to_end(key)
         handle.users += 1
         try:
-            async with handle.lock:
-                if handle.syncing is not None and self._replaces(handle, bodies):
-                    await asyncio.wait([handle.syncing])
-                await asyncio.to_thread(self._blocking, handle, key, bodies)
-                handle.written += 1
-                mine = handle.written
+            mine = 0
+            while not mine:
+                async with handle.lock:
+                    syncing = handle.syncing if self._replaces(handle, bodies) else None
+                    if syncing is None:
+                        await asyncio.to_thread(self._blocking, handle, key, bodies)
+                        mine = handle.written = handle.written + 1
+                if syncing is not None:  # without the lock: when it fails, it needs that itself
+                    await asyncio.wait([syncing])
             if self.fsync:
                 await self._durable(handle, mine)
         finally:
@@ -223,14 +226,23 @@ class File(Output):
         if handle.file is not None and self._looks(handle):
             handle.looked = self.scope.clock.monotonic()
             if handle.file.moved():
-                handle.file.sync()
-                handle.file.close()
-                handle.file, handle.synced = None, handle.written
+                self._let_go(handle, handle.file)
         if handle.file is None:
             segments = self._where.segments(key)
             handle.file = Appender(self._where.base, segments, self._shape, now, self._disk, self._clean.pop(key, None))
             handle.looked = self.scope.clock.monotonic()
         handle.file.append(bodies, now)
+
+    def _let_go(self, handle: Handle, file: Appender) -> None:
+        """Another file is at its path, or none. What can no more be made durable goes into that one again."""
+        try:
+            file.sync()
+            handle.synced = handle.written
+        except OSError as error:  # its disk may be gone, and another one mounted there
+            self.scope.log.error("%s: fsync: %s; it is opened anew", file.path, error.strerror)
+            handle.lost = range(handle.synced + 1, handle.written + 1)
+        file.close()
+        handle.file = None
 
     async def _durable(self, handle: Handle, mine: int) -> None:
         """Wait until what was appended is on the disk; whoever waits at the same time shares one fsync."""
@@ -238,8 +250,11 @@ class File(Output):
             if mine in handle.lost:
                 raise OSError(errno.EIO, "it could not be written to the disk")
             if handle.syncing is None:
-                handle.syncing = asyncio.ensure_future(self._sync(handle))
-            await asyncio.shield(handle.syncing)
+                async with handle.lock:  # not while an append may exchange the file
+                    if handle.syncing is None and mine not in handle.lost and handle.synced < mine:
+                        handle.syncing = asyncio.ensure_future(self._sync(handle))
+            if handle.syncing is not None:
+                await asyncio.shield(handle.syncing)
 
     async def _sync(self, handle: Handle) -> None:
         file, target = handle.file, handle.written

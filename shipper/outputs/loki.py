@@ -18,41 +18,35 @@ from shipper.net.address import below
 from shipper.net.auth import Auth
 from shipper.net.checks import check_client
 from shipper.net.compression import Compression, Gzip, Plain, content_headers, pack
+from shipper.net.lokilimits import Limits, Unfit, different_in_each
+from shipper.net.lokilines import LineForm, cut, lines_of
 from shipper.net.lokiprobe import ask_labels
 from shipper.net.lokipush import Form, Json, Protobuf
-from shipper.net.lokitimes import all_nanoseconds, as_rfc3339, nanoseconds
+from shipper.net.lokitimes import all_nanoseconds, as_rfc3339, nanoseconds, said_at
 from shipper.net.probing import asking
 from shipper.net.session import Session
 from shipper.net.status import printable
 from shipper.net.tls import Tls
 from shipper.options import Meta, Secret, Url, option
 from shipper.policy import BUFFERED, Delivery
-from shipper.text.jsonlines import encode_lines
 from shipper.text.templates import Template, grouped
 
-# Loki's defaults (`limits_config`): what is beyond them it refuses or, worse, throws away.
-LINE_BYTES = 256 * 1024
-LABELS = 15
-NAME_BYTES = 1024
-VALUE_BYTES = 2048
-METADATA_BYTES = 64 * 1024
-METADATA_ENTRIES = 128
 TENANT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9!_.*'()-]{1,150}")
 
 _PUSH = "/loki/api/v1/push"
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _BLOCKED = 260  # "ingestion blocked" for the tenant: a 2xx that stores nothing
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d[ T][\d:.]+(?:Z| [+-]\d{4} UTC)?")
-_QUOTED = re.compile(r'[\s"=\\\x00-\x1f\x7f]')
-_KEY = re.compile(r'[\s"=\x00-\x1f\x7f]')
 _NO_LABELS = {"service_name": "unknown_service"}  # Loki's own word for it
 
 
 class Loki(Output):
     """Push events to Grafana Loki, as one stream for each set of labels.
 
-    An event that Loki's limits do not allow (a line over 256 KiB, a label over 2 KiB, a tenant that is none) is set
-    aside alone with the reason; one whose time cannot be read gets the time of reading.
+    An event that Loki would refuse (a line over 256 KiB, more than 15 labels, a value of one over 2 KiB, older than a
+    week) is not sent but set aside alone, with the limit in the reason; where yours is told others, say so in `limits`.
+    How old an event is goes by Loki's own clock, as its last answer told it; until there was one, Loki decides. An
+    event whose time cannot be read gets the time of reading.
     """
 
     delivery: ClassVar[Delivery] = Delivery(concurrency=1, buffer=BUFFERED)
@@ -60,7 +54,7 @@ class Loki(Output):
     url: Annotated[Url, Meta(description="Loki's address, or the whole path of its push API.")]
     labels: Annotated[
         dict[str, Template],
-        Meta(description="Labels of the streams, 1 to 15; few values each. One without a value is left out."),
+        Meta(min_length=1, description="Labels of the streams; few values each. One without a value is left out."),
     ]
     structured_metadata: Annotated[
         dict[str, Template], Meta(description="What goes with each line without being indexed.")
@@ -69,7 +63,7 @@ class Loki(Output):
         Template | None, Meta(description="Tenant (X-Scope-OrgID); an event that has none is set aside.")
     ] = None
     line: Annotated[
-        Literal["message", "json", "logfmt"],
+        LineForm,
         Meta(
             description="What a line is: the whole event, or its `message` alone; then other fields arrive only as "
             "labels or metadata, and an event without `message` is written as JSON."
@@ -79,6 +73,14 @@ class Loki(Output):
         Literal["json", "protobuf"],
         Meta(description='Form of a request; `protobuf` needs `pip install "shipper[loki]"`.'),
     ] = "json"
+    on_long_line: Annotated[
+        Literal["set_aside", "truncate"],
+        Meta(
+            description="What becomes of an event whose line is too long for Loki: the dead letters, or its beginning is "
+            "sent, which ends in `…[truncated]` and is counted in `truncated_lines` (and is no JSON any more)."
+        ),
+    ] = "set_aside"
+    limits: Annotated[Limits, Meta(description="What your Loki takes.")] = option(Limits)
     headers: Annotated[dict[str, Secret], Meta(description="More headers for each request.")] = option(dict)
     auth: Annotated[Auth | None, Meta(description="How to log in.")] = None
     tls: Annotated[Tls, Meta(description="Certificates.")] = option(Tls)
@@ -90,6 +92,8 @@ class Loki(Output):
     _session: Session | None = None
     _push: Url | None = None
     _form: Form = option(Json)
+    _truncated: int = 0  # lines of the last batch
+    _skew: float | None = None  # how far Loki's clock is ahead of ours, once it has said so
 
     def __post_init__(self) -> None:
         self._form = Protobuf() if self.format == "protobuf" else Json()
@@ -100,13 +104,20 @@ class Loki(Output):
         return self.format
 
     def check(self) -> Iterable[tuple[str, str]]:
-        if not 1 <= len(self.labels) <= LABELS:
-            yield "labels", f"found {len(self.labels)}, expected 1 to {LABELS}"
+        limits = self.limits
+        always = sum(template.literal is not None for template in self.labels.values())
+        if not self.labels:
+            yield "labels", "found none, expected at least one"
+        if always > limits.labels:
+            yield "labels", f"found {always} that every event has, and this Loki takes {limits.labels} (limits.labels)"
         for name in self.labels:
-            if not _NAME.fullmatch(name) or len(name) > NAME_BYTES:
+            if not _NAME.fullmatch(name):
                 yield "labels", f"found {name!r}, expected letters, digits and _, and no digit in front"
-        if len(self.structured_metadata) > METADATA_ENTRIES:
-            yield "structured_metadata", f"found {len(self.structured_metadata)}, expected at most {METADATA_ENTRIES}"
+            elif len(name) > limits.label_name_bytes:
+                yield "labels", f"found a name of {len(name)} letters, expected at most {limits.label_name_bytes}"
+        always = sum(template.literal is not None for template in self.structured_metadata.values())
+        if always > limits.metadata_entries:
+            yield "structured_metadata", f"found {always}, and this Loki takes {limits.metadata_entries}"
         literal = self.tenant.literal if self.tenant is not None else None
         if literal is not None and not TENANT.fullmatch(literal):
             yield "tenant", f"found {literal!r}, expected 1 to 150 letters, digits or one of !-_.*'()"
@@ -119,6 +130,32 @@ class Loki(Output):
         yield from check_client(
             headers=self.headers, auth=self.auth, tls=self.tls, compression=self.compression, own=own
         )
+
+    def warnings(self) -> Iterable[tuple[str, str]]:
+        limits, aside = self.limits, "an event that has all of them is set aside"
+        if len(self.labels) > limits.labels:
+            yield "labels", f"this route will exceed Loki's {limits.labels} labels with its {len(self.labels)}: {aside}"
+        if len(self.structured_metadata) > limits.metadata_entries:
+            found = f"this route will exceed Loki's {limits.metadata_entries} entries of structured metadata"
+            yield "structured_metadata", f"{found} with its {len(self.structured_metadata)}: {aside}"
+        for name, template in self.labels.items():
+            for field in different_in_each(template):
+                what = f"{field} is different in nearly every event, and each value would be a stream of its own"
+                yield f"labels.{name}", f"{what}, of which Loki takes 5000; expected it in structured_metadata"
+
+    def unfit(self, delivery: Delivery) -> Iterable[tuple[str, str]]:
+        most = self.limits.request_bytes
+        if delivery.batch.bytes > most:
+            found = (
+                f"found {delivery.batch.bytes}: requests are split, for this Loki takes {most} (limits.request_bytes)"
+            )
+            yield "delivery.batch.bytes", found
+        if delivery.concurrency > 1:
+            risk = "lines of a stream arrive out of order, and what comes an hour behind the newest is refused"
+            yield (
+                "delivery.concurrency",
+                f"found {delivery.concurrency}: requests overtake each other, {risk}; 1 keeps order",
+            )
 
     async def open(self) -> None:
         self._session = Session(
@@ -153,49 +190,59 @@ class Loki(Output):
 
     def _encode(self, batch: Batch, tenant: str) -> Iterable[Piece | Refused]:
         try:
-            yield Piece(self._form.join(self._streams(batch)), len(batch), tenant)
-        except _Unfit as unfit:
+            piece = Piece(self._form.join(self._streams(batch)), len(batch), tenant)
+        except Unfit as unfit:
             events = batch.events
-            if len(events) == 1:
-                yield Refused(merged(events[0], batch.attrs), str(unfit))
+            if unfit.which is None and len(events) > 1:
+                for half in (events[: len(events) // 2], events[len(events) // 2 :]):
+                    yield from self._encode(batch.with_events(half), tenant)
                 return
-            for half in (events[: len(events) // 2], events[len(events) // 2 :]):
-                yield from self._encode(batch.with_events(half), tenant)
+            odd = {0} if unfit.which is None else set(unfit.which)
+            yield from (Refused(merged(events[at], batch.attrs), str(unfit)) for at in sorted(odd))
+            if rest := [event for at, event in enumerate(events) if at not in odd]:
+                yield from self._encode(batch.with_events(rest), tenant)
+        else:
+            if self._truncated:
+                self.scope.count("truncated_lines", self._truncated)
+            yield piece
 
     def _streams(self, batch: Batch) -> list[bytes]:
-        """The streams of a batch; raises `_Unfit` when an event of it is against Loki's limits."""
-        lines = self._lines(batch)
-        if (
-            max(map(len, lines)) * 4 > LINE_BYTES
-            and max(len(line.encode("utf-8", "replace")) for line in lines) > LINE_BYTES
-        ):
-            raise _Unfit(f"the line is longer than {LINE_BYTES} bytes")
+        """The streams of a batch; raises `Unfit` when events of it are against Loki's limits."""
+        limits = self.limits
+        lines = lines_of(batch, self.line)
+        if long := limits.long_lines(lines):
+            if self.on_long_line == "set_aside":
+                raise Unfit(f"the line is longer than {limits.line_bytes} (limits.line_bytes)", long)
+            for at in long:
+                lines[at] = cut(lines[at], limits.line_bytes)
         times = self._times(batch, len(lines))
+        if self._skew is not None:
+            odd, why = limits.odd_times(times, self.scope.clock.time() + self._skew)
+            if odd:
+                raise Unfit(why, odd)
         metadata = self._metadata(batch, len(lines))
-        columns = [_same(template.each(batch)) for template in self.labels.values()]
-        if not any(isinstance(texts, list) for texts in columns):
-            return [self._stream(columns, times, lines, metadata)]
-        rows = [texts if isinstance(texts, list) else repeat(texts, len(lines)) for texts in columns]
-        groups: dict[tuple[str | None, ...], list[int]] = {}
-        for at, key in enumerate(zip(*rows, strict=True)):
-            groups.setdefault(key, []).append(at)
+        streams = [
+            ({name: value for name, value in zip(self.labels, key, strict=True) if value} or _NO_LABELS, mine)
+            for key, mine in _alike([template.each(batch) for template in self.labels.values()], len(lines))
+        ]
+        unfit = [(reason, mine) for labels, mine in streams if (reason := limits.odd_labels(labels))]
+        if unfit:
+            first = unfit[0][0]
+            raise Unfit(first, [at for reason, mine in unfit if reason == first for at in mine])
+        self._truncated = len(long)
+        if len(streams) == 1:
+            return [self._stream(streams[0][0], times, lines, metadata)]
         return [
             self._stream(
-                key,
+                labels,
                 [times[at] for at in mine],
                 [lines[at] for at in mine],
                 [metadata[at] for at in mine] if metadata else None,
             )
-            for key, mine in groups.items()
+            for labels, mine in streams
         ]
 
-    def _stream(self, values: Sequence[Any], times: list[str], lines: list[str], metadata: Any) -> bytes:
-        labels = {name: value for name, value in zip(self.labels, values, strict=True) if value} or _NO_LABELS
-        if any(
-            len(value) * 4 > VALUE_BYTES and len(value.encode("utf-8", "replace")) > VALUE_BYTES
-            for value in labels.values()
-        ):
-            raise _Unfit(f"the value of a label is longer than {VALUE_BYTES} bytes")
+    def _stream(self, labels: dict[str, str], times: list[str], lines: list[str], metadata: Any) -> bytes:
         if True in map(gt, times, times[1:]):
             order = sorted(range(len(times)), key=lambda at: int(times[at]))
             times, lines = [times[at] for at in order], [lines[at] for at in order]
@@ -203,30 +250,7 @@ class Loki(Output):
         try:
             return self._form.stream(labels, times, lines, metadata)
         except (TypeError, UnicodeEncodeError) as error:
-            raise _Unfit(f"text that is not Unicode: {error}") from None
-
-    def _lines(self, batch: Batch) -> list[str]:
-        if self.line == "message" and batch.is_lines and batch.raw is not None:
-            return batch.raw.decode("utf-8", "replace").split("\n")
-        if self.line == "message":
-            rest = batch.attrs.get("message")
-            lines: list[Any] = [event.get("message", rest) for event in batch.events]
-            if set(map(type, lines)) == {str}:
-                return lines
-            whole = self._whole(batch)
-            return [_text(line, other) for line, other in zip(lines, whole, strict=True)]
-        if self.line == "logfmt":
-            return [_logfmt(merged(event, batch.attrs)) for event in batch.events]
-        return self._whole(batch)
-
-    def _whole(self, batch: Batch) -> list[str]:
-        """Each event with its attributes as one line."""
-        body, _, refused = encode_lines(batch)
-        if refused:
-            raise _Unfit(refused[0].reason)
-        lines = body.decode().split("\n")
-        lines.pop()
-        return lines
+            raise Unfit(f"text that is not Unicode: {error}") from None
 
     def _times(self, batch: Batch, count: int) -> list[str]:
         """Nanoseconds since 1970 of each event, in digits; what cannot be read gets the time of reading, and is counted."""
@@ -258,11 +282,9 @@ class Loki(Output):
         for name, texts in found:
             if isinstance(texts, list):
                 rows = [row if text is None else {**row, name: text} for row, text in zip(rows, texts, strict=True)]
-        if any(
-            sum(map(len, row)) + sum(map(len, row.values())) > METADATA_BYTES // 4 and _weight(row) > METADATA_BYTES
-            for row in rows
-        ):
-            raise _Unfit(f"the structured metadata is longer than {METADATA_BYTES} bytes")
+        odd, why = self.limits.odd_metadata(rows)
+        if odd:
+            raise Unfit(why, odd)
         return rows
 
     async def write(self, pieces: Sequence[Piece]) -> None:
@@ -270,11 +292,16 @@ class Loki(Output):
         if session is None or url is None:
             raise Unavailable("the output is not open")
         compression = self.compression if self.format == "json" else Plain()
-        body = await pack(compression, self._form.document(self._form.join([piece.body for piece in pieces])))
+        whole = self._form.join([piece.body for piece in pieces])
+        if len(whole) > self.limits.request_bytes:
+            raise TooLarge(f"longer than {self.limits.request_bytes} (limits.request_bytes)")
+        body = await pack(compression, self._form.document(whole))
         headers = content_headers(self._form.content_type, compression)
         if pieces[0].key:
             headers["X-Scope-OrgID"] = pieces[0].key
         answer = await session.send("POST", url, body, headers)
+        if (said := said_at(answer.headers)) is not None:
+            self._skew = said - self.scope.clock.time()
         if answer.status == _BLOCKED:
             raise Unavailable(f"HTTP {_BLOCKED}: Loki takes nothing for this tenant now")
         if answer.status == 500 and b"received message larger than max" in answer.body:
@@ -305,40 +332,20 @@ class Loki(Output):
         ]
 
 
+def _alike(
+    columns: Sequence[str | list[str | None] | None], count: int
+) -> Iterable[tuple[tuple[str | None, ...], Sequence[int]]]:
+    """The rows of some columns (a list, or one text for all rows) that there are, and where each of them is."""
+    columns = [_same(texts) for texts in columns]
+    if not any(isinstance(texts, list) for texts in columns):
+        return [(tuple(columns), range(count))]  # type: ignore[arg-type]
+    rows = [texts if isinstance(texts, list) else repeat(texts, count) for texts in columns]
+    groups: dict[tuple[str | None, ...], list[int]] = {}
+    for at, key in enumerate(zip(*rows, strict=True)):
+        groups.setdefault(key, []).append(at)
+    return groups.items()
+
+
 def _same(texts: str | list[str | None] | None) -> str | list[str | None] | None:
     """One text instead of a list of equal ones."""
     return texts[0] if isinstance(texts, list) and texts.count(texts[0]) == len(texts) else texts
-
-
-class _Unfit(Exception):
-    """An event of the batch cannot be sent, and why."""
-
-
-def _text(line: Any, whole: str) -> str:
-    if isinstance(line, str):
-        return line
-    return whole if line is None else _dumped(line)
-
-
-def _logfmt(event: Event) -> str:
-    """`key=value` pairs; what is nested is JSON in quotes, what has no value is left out."""
-    pairs = []
-    for key, value in event.items():
-        if value is None:
-            continue
-        text = value if isinstance(value, str) else _dumped(value)
-        if not text or _QUOTED.search(text):
-            text = _dumped(text)
-        pairs.append(f"{_KEY.sub('_', key)}={text}")
-    return " ".join(pairs)
-
-
-def _dumped(value: Any) -> str:
-    try:
-        return orjson.dumps(value, str).decode()
-    except TypeError as error:
-        raise _Unfit(f"json: {error}") from None
-
-
-def _weight(row: dict[str, str]) -> int:
-    return sum(len(text.encode("utf-8", "replace")) for pair in row.items() for text in pair)

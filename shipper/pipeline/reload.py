@@ -7,10 +7,10 @@ import asyncio
 from shipper.component import Output
 from shipper.config.model import Config, Spec
 from shipper.errors import ConfigError, Problem
-from shipper.pipeline.observe import InputFlow, log
+from shipper.pipeline.inputs import Inputs
+from shipper.pipeline.observe import log
+from shipper.pipeline.step import Step
 from shipper.pipeline.topology import Outlet, Topology, opened
-
-DRAIN = 30.0  # seconds that an input which leaves gets for what it has in flight
 
 
 def refuse(old: Config, new: Config) -> None:
@@ -32,38 +32,46 @@ def refuse(old: Config, new: Config) -> None:
 
 
 async def apply(topology: Topology, config: Config) -> None:
-    """Raise OpenError, with everything as it was, when an output or a filter cannot be opened."""
+    """Plan, apply, roll back: raise OpenError, with everything as it was, when any component cannot be opened.
+
+    Outputs and filters are opened beside those that run. Inputs that change or go are stopped, have what they hold
+    delivered and are closed, for the new ones may want their ports; then the new ones are opened. What did not
+    change never pauses.
+    """
     old = topology.config
     topology.config = config  # for the folders and intervals of what is made now
     made: list[Outlet] = []
     swaps: list[tuple[Outlet, Spec, Output]] = []
+    steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
+    inputs = Inputs(topology, config)
     try:
         outlets = await _outlets(topology, config, made, swaps)
         pipelines, steps = await topology.make_pipelines(config, outlets)
+        await inputs.exchange()
     except BaseException:
         topology.config = old
+        await inputs.roll_back()
         for outlet in made:
             await outlet.stack.stop()
             await outlet.output.close()
         for _, _, output in swaps:
             await output.close()
+        await topology.close_filters(steps)
         raise
     # from here on it happens, and between two batches
     for outlet in made:
         outlet.stack.start()
     kept = set(map(id, outlets.values()))
     leaving = [outlet for outlet in topology.outlets.values() if id(outlet) not in kept]
-    gone = [step.filter for _, step in topology.steps.values() if step not in [s for _, s in steps.values()]]
-    topology.outlets, topology.pipelines, topology.steps = outlets, pipelines, steps
-    topology.connect()
+    gone, topology.steps = topology.steps, steps
+    topology.outlets, topology.pipelines = outlets, pipelines
+    topology.leaving += leaving
+    inputs.commit()
     for outlet, spec, output in swaps:
         topology.background(_swap(outlet, spec, output))
-    topology.leaving += leaving
-    await _inputs(topology, config)  # those that leave may still hand on what they hold, to what leaves with them
     for outlet in leaving:
         topology.background(_leave(topology, outlet))
-    for component in gone:
-        await component.close()
+    await topology.close_filters(gone)
 
 
 async def _outlets(
@@ -116,33 +124,3 @@ async def _leave(topology: Topology, outlet: Outlet) -> None:
     await outlet.output.close()
     topology.leaving.remove(outlet)
     log.info("output %s: closed after a reload", outlet.spec.name)
-
-
-async def _inputs(topology: Topology, config: Config) -> None:
-    """Inputs that changed or went are stopped and drained; then those that changed or came are opened."""
-    used = {name for pipe in config.pipelines.values() for name in pipe.inputs}
-    wanted = {name: spec for name, spec in config.inputs.items() if name in used}
-    leaving = [s for name, s in topology.sources.items() if not (name in wanted and wanted[name].same(s.spec))]
-    for source in leaving:
-        await source.stop()
-    for source in leaving:
-        await _drained(topology, source.feed.flow)
-        await source.close()
-        del topology.sources[source.spec.name]
-        if source.feed.flow.in_flight:  # still counted: nobody may end as if it were delivered
-            topology.left.append(source)
-    flows = {source.spec.name: source.feed.flow for source in leaving if source not in topology.left}
-    for name, spec in wanted.items():
-        if name not in topology.sources:
-            source = topology.make_source(spec, flows.get(name))
-            topology.sources[name] = source
-            topology.connect()
-            source.start(is_open=False)  # what cannot be opened now is tried again, and seen in its state
-    topology.connect()
-
-
-async def _drained(topology: Topology, flow: InputFlow) -> None:
-    deadline = topology.clock.monotonic() + DRAIN
-    while flow.in_flight and topology.clock.monotonic() < deadline:
-        topology.flush()
-        await asyncio.sleep(0.02)

@@ -18,6 +18,7 @@ from shipper.delivery.dead_letters import DeadLetters
 from shipper.errors import ConfigError, ShipperError
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.observe import log
+from shipper.pipeline.plan import fingerprints, plan, remember
 from shipper.pipeline.reload import apply, refuse
 from shipper.pipeline.stall import Stalls
 from shipper.pipeline.topology import OpenError, Topology
@@ -52,7 +53,7 @@ class Runner:
         self.state = "starting"
         self.started = time.time()
         self.reloads: Counter[str] = Counter()
-        self.last_reload: dict[str, str] = {}
+        self.last_reload: dict[str, Any] = {}
         self.on_reload: list[Callable[[Config], None]] = []
         """Called with the new configuration, for what is not part of the flow: the log, the API."""
         self.stalls = Stalls()
@@ -116,6 +117,7 @@ class Runner:
         for source in self.topology.sources.values():
             source.start()
         self.state = "running"
+        self._remember()
         self.opened.set()
 
     async def _until_the_end(self) -> None:
@@ -225,6 +227,7 @@ class Runner:
         try:
             config = await asyncio.to_thread(self.load)
             refuse(self.config, config)
+            before = fingerprints(self.config, "00")
             await apply(self.topology, config)
         except (ConfigError, OpenError) as error:
             self.reloads["failed"] += 1
@@ -249,10 +252,24 @@ class Runner:
             source.input.scope.checkpoint_interval = float(config.settings.checkpoint_interval)
         for settings_changed in self.on_reload:
             settings_changed(config)
+        self._remember()
         self.reloads["ok"] += 1
-        self.last_reload = {"outcome": "ok", "time": self.clock.now(), "reason": ""}
-        log.info("reloaded")
+        changes = [change for change in plan(before, config) if change.action != "keeps"]
+        self.last_reload = {
+            "outcome": "ok",
+            "time": self.clock.now(),
+            "reason": "",
+            "changes": [str(c) for c in changes],
+        }
+        log.info("reloaded%s", "".join(f"\n{change}" for change in changes) or ": no component changed")
         return True
+
+    def _remember(self) -> None:
+        """For `shipper plan`."""
+        try:
+            remember(self.config, Path(self.config.data_dir))
+        except OSError as error:
+            log.warning("`shipper plan` will not know what runs: %s", error)
 
     # the data folder
     def lock(self) -> None:

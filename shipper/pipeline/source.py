@@ -98,6 +98,13 @@ class Source:
         if self.feed.flow.state != "ended":
             self.feed.flow.state = "stopped"
 
+    async def resume(self) -> None:
+        """After `stop` and `close`: go on, in a new window, at the last position that is safe."""
+        self.feed.draining = False
+        self.feed.flight = None
+        self.feed.failed.clear()
+        self.start(is_open=False)
+
     async def close(self) -> None:
         try:
             await self.input.close()

@@ -112,19 +112,34 @@ class Topology:
     async def make_pipelines(
         self, config: Config, outlets: dict[str, Outlet]
     ) -> tuple[dict[str, Pipeline], dict[tuple[str, str], tuple[Spec, Step]]]:
-        """Pipelines for a configuration; filters that did not change keep their state."""
+        """Pipelines for a configuration; filters that did not change keep their state.
+        Raises OpenError, with those it opened closed again.
+        """
         steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
         pipelines: dict[str, Pipeline] = {}
-        for pipe in config.pipelines.values():
-            known = self.pipelines.get(pipe.name)
-            flow = known.flow if known else PipelineFlow(pipe.name)
-            chain = [await self._step(config, pipe, index, flow, steps) for index in range(len(pipe.filters))]
-            branches = [
-                Branch(outlets[route.output].stack, route.when, fitting(config, pipe, route.output))
-                for route in pipe.outputs
-            ]
-            pipelines[pipe.name] = Pipeline(chain, Fork(branches, flow), self.dead_letters, flow, mark(config, pipe))
+        try:
+            for pipe in config.pipelines.values():
+                known = self.pipelines.get(pipe.name)
+                flow = known.flow if known else PipelineFlow(pipe.name)
+                chain = [await self._step(config, pipe, index, flow, steps) for index in range(len(pipe.filters))]
+                branches = [
+                    Branch(outlets[route.output].stack, route.when, fitting(config, pipe, route.output))
+                    for route in pipe.outputs
+                ]
+                pipelines[pipe.name] = Pipeline(
+                    chain, Fork(branches, flow), self.dead_letters, flow, mark(config, pipe)
+                )
+        except BaseException:
+            await self.close_filters(steps)
+            raise
         return pipelines, steps
+
+    async def close_filters(self, steps: dict[tuple[str, str], tuple[Spec, Step]]) -> None:
+        """Close those of `steps` that are not in use."""
+        used = {id(step) for _, step in self.steps.values()}
+        for _, step in steps.values():
+            if id(step) not in used:
+                await step.filter.close()
 
     async def _step(
         self,

@@ -20,7 +20,7 @@ class Condition:
     also be written as methods (`path.startswith("/api")`). A missing field is None; a comparison that makes no
     sense is False (so is `"a" not in missing`), arithmetic that makes none is None; nothing raises, but for
     TooSlow. `matches` searches a regular expression in the first 64 Ki characters; one whose time can grow faster
-    than the text in the first 8 Ki and for at most 50 ms, then it raises TooSlow. Raises ValueError that names
+    than the text in the first 8 Ki and for at most 25 ms, then it raises TooSlow. Raises ValueError that names
     what is not allowed, and its column.
     """
 

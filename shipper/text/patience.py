@@ -22,18 +22,18 @@ __all__ = ["BOUND", "LONG", "PATIENCE", "SLOW", "UNTRIED", "Guard", "Patience", 
 
 R = TypeVar("R")
 
-ONE = 0.05
+ONE = 0.025
 """Seconds for one text."""
-ALL = 0.08
+ALL = 0.05
 """Seconds for all slow texts together, as long as nothing of them is given back."""
 SHARE = 0.25
 """How much of the time that goes by is given back."""
-CHUNK = 0.02
+CHUNK = 0.01
 """Seconds for a chunk of lines in one go, besides `PER_CHARACTER`."""
 FREE, PER_CHARACTER = 50e-6, 100e-9
 """What a text may take in any case: ten times as much as good ones need."""
-DEBT = -0.03
-"""How far slow texts may overdraw it: some six hundred of them, after which none is tried until time has gone by."""
+DEBT = -0.06
+"""How far slow texts may overdraw it: some five hundred of them, after which none is tried until time has gone by."""
 SHORT = 1024
 """Characters of a text that is still tried when the budget is spent: in these `re` looks for signals often enough."""
 BOUND = 8 * 1024

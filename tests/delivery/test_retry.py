@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shipper.errors import Unavailable
 from shipper.net.status import raise_for
 from shipper.options import Duration
 from shipper.policy import RetryPolicy
+from shipper.testing import FakeOutput
 
 NOW = 1_795_348_800.0  # where FakeClock stands
 
@@ -65,3 +67,21 @@ async def test_a_destination_cannot_make_us_hammer_it(tmp_path: Path) -> None:
     found = await pauses(tmp_path, [answer({"Retry-After": "0.01"}, 503)] * 12)
     assert all(pause >= 0.01 for pause in found)
     assert max(found) > 1
+
+
+async def test_after_a_reload_it_is_tried_at_once(tmp_path: Path) -> None:
+    """A pause that the old output was told ends with it, once; what the new one is told counts again."""
+    subject = rig(tmp_path, concurrency=1)
+    subject.output.answers.append(Unavailable("wrong token", after=25))
+    future = subject.stack(numbered(1))
+    await subject.clock.advance(1)
+    assert subject.clock.slept == [25]
+    other = FakeOutput()
+    other.answers.append(Unavailable("busy", after=7))
+    subject.stack.configure(replace(subject.stack.policy, retry=RetryPolicy(max=Duration(5))))
+    await subject.stack.exchange(other)
+    await subject.clock.advance(1)
+    assert subject.clock.slept == [25, 5]
+    await subject.clock.advance(5)
+    assert future.done()
+    assert subject.flow.total_delivered == 1

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -215,7 +216,7 @@ def test_log_level_and_token_change_too(tmp_path: Path) -> None:
         reload(agent, BASE + "log: {level: info, format: json}\n")
         assert agent.answers("/status") == 200
         agent.wait_for(lambda: len(agent.stderr) > said)
-        assert json.loads(agent.stderr[said:].splitlines()[0])["message"] == "reloaded"
+        assert json.loads(agent.stderr[said:].splitlines()[0])["message"] == "reloaded: no component changed"
         assert agent.stop() == 0
 
 
@@ -235,16 +236,30 @@ def test_two_signals_in_a_row_are_two_reloads_at_most(tmp_path: Path) -> None:
         assert agent.stop() == 0
 
 
-def test_an_input_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
-    """A reload adds a listener whose port is in use: the rest goes on, `/readyz` names it, and it opens when the port is free."""
+def test_an_input_that_cannot_be_opened_rolls_everything_back(tmp_path: Path) -> None:
+    """A reload changes a listener to a port that is in use, and more: it goes on at its old port, all is as it was."""
     append(tmp_path / "app.log", 1)
-    with Agent(BASE, tmp_path) as agent:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        first = f"127.0.0.1:{other.getsockname()[1]}"
+    before = BASE.replace("inputs: {", f"inputs: {{web: {{type: http, listen: '{first}'}}, ")
+    with Agent(before, tmp_path) as agent:
+        agent.wait_for(partial(has, tmp_path / "out.ndjson", 1))
         with socket.create_server(("127.0.0.1", 0)) as used:
             address = f"127.0.0.1:{used.getsockname()[1]}"
-            reload(agent, BASE.replace("inputs: {", f"inputs: {{web: {{type: http, listen: '{address}'}}, "))
-            agent.wait_for(lambda: agent.answers("/readyz") == 503)
-            assert "input web is failed" in agent.status()["ready"]["reasons"][0]
+            after = before.replace(first, address).replace("poll_interval: 50ms", "poll_interval: 60ms")
+            after = after.replace("mark: one", "mark: two")
+            reload(agent, after, "failed")
+            assert agent.answers("/readyz") == 200
+            assert "inputs.web: cannot be opened" in agent.status()["reload"]["reason"]
+            request = urllib.request.Request(f"http://{first}/", b'{"id": 7}\n', {"Content-Type": "application/x-ndjson"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert answer.status == 200
             append(tmp_path / "app.log", 2)
-            agent.wait_for(partial(has, tmp_path / "out.ndjson", 2))
-        agent.wait_for(lambda: agent.answers("/readyz") == 200)
+            agent.wait_for(partial(has, tmp_path / "out.ndjson", 3))
+        reload(agent, after)
+        append(tmp_path / "app.log", 3)
+        agent.wait_for(partial(has, tmp_path / "out.ndjson", 4))
+        assert not agent.unaccounted()
         assert agent.stop() == 0
+    marks = {event["id"]: event["mark"] for event in ndjson(tmp_path / "out.ndjson")}
+    assert marks == {1: "one", 2: "one", 3: "two", 7: "one"}

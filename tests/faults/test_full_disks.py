@@ -36,52 +36,72 @@ def test_t33_no_room_for_the_buffer(bench: Bench) -> None:
     """
     log, port, seconds = bench.folder / "app.log", free_port(), tier(c=15, n=60)
     bench.oracle.source("app.log").append(log, 20_000)  # more than the disk has room for
-    with SmallDisk(bench.folder / "data/buffers", 8 * MIB) as disk, Destination() as server:
+    clients = [HttpClient(bench.oracle, port, f"client{n}", rate=500, batch=500, timeout=150) for n in range(12)]
+    with (
+        SmallDisk(bench.folder / "data/buffers", 8 * MIB) as disk,
+        Destination() as server,
+        contextlib.ExitStack() as load,
+        bench.agent(file_and_http_to(server, log, port)) as agent,
+    ):
         server.close()
-        config = {
-            "data_dir": "./data",
-            "memory_limit": "2MiB",
-            "inputs": {
-                "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
-                "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
-            },
-            "outputs": {"out": {"type": "http", "url": server.url, "delivery": {"concurrency": 1, "retry": {"max": "1s"}}}},
-        }
-        clients = [HttpClient(bench.oracle, port, f"client{n}", rate=250, batch=500, timeout=150) for n in range(12)]
-        with bench.agent(config) as agent, contextlib.ExitStack() as load:
-            pid = agent.pid
-            writer = load.enter_context(FileWriter(bench.oracle, log, rate=1000))
-            for client in clients:
-                load.enter_context(client)
-            agent.wait_for(lambda: said(clients)[503] > 0, 30, "to turn clients away")
-            read = agent.metric("shipper_input_events_total", input="app")
-            time.sleep(seconds)
-            assert agent.pid == pid
-            assert agent.answers("/livez") == 200
-            assert said(clients).keys() <= {200, 503}, said(clients)
-            assert agent.metric("shipper_input_events_total", input="app") == read  # files are not read on
-            assert agent.metric("shipper_input_lag_bytes", input="app") > 0
-            assert disk.free < MIB
-            acked = said(clients)[200]
-            disk.resize(128 * MIB)
-            began = time.monotonic()
-            agent.wait_for(lambda: agent.metric("shipper_input_events_total", input="app") > read, 30, "to read on")
-            agent.wait_for(lambda: said(clients)[200] > acked, 30, "to take what clients send")
-            resumed = time.monotonic() - began
-            bench.figure("seconds until it takes events again", "<= 5", resumed)
-            writer.stop()
-            for client in clients:
-                client.stop()
-            server.open()
-            bench.oracle.wait(agent, server.taken, 60)
-            bench.sound(agent)
-            assert agent.stop() == 0
+        pid, began = agent.pid, time.monotonic()
+        writer = load.enter_context(FileWriter(bench.oracle, log, rate=1000))
+        for client in clients:
+            load.enter_context(client)
+        agent.wait_for(lambda: "No space left on device" in agent.stderr, 30, "to fill the disk")
+        agent.wait_for(lambda: said(clients)[503] > 0, 30, "to turn clients away")
+        read = steady(agent)
+        turned_away = said(clients)[503]
+        time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+        assert (agent.pid, agent.answers("/livez")) == (pid, 200)
+        assert agent.metric("shipper_input_events_total", input="app") == read  # files are not read on
+        assert agent.metric("shipper_input_lag_bytes", input="app") > 0
+        assert said(clients).keys() <= {200, 503}
+        assert said(clients)[503] > turned_away
+        assert disk.free < MIB
+        acked = said(clients)[200]
+        disk.resize(256 * MIB)
+        began = time.monotonic()
+        agent.wait_for(lambda: agent.metric("shipper_input_events_total", input="app") > read, 30, "to read on")
+        agent.wait_for(lambda: said(clients)[200] > acked, 30, "to take what clients send")
+        resumed = time.monotonic() - began
+        server.open()
+        for each in (writer, *clients):
+            each.stop()
+        bench.oracle.wait(agent, server.taken, 60)
+        bench.sound(agent)
+        assert agent.stop() == 0
     verdict = bench.oracle.verdict(server.taken)
-    bench.figure("seconds without room", str(seconds), seconds)
+    bench.figure("seconds until it takes events again", "<= 5", resumed)
     bench.figure("clients turned away with 503", "> 0", said(clients)[503])
     bench.figure("lost, twice", "0, 0", f"{len(verdict.missing)}, {verdict.duplicates}")
     assert resumed <= 5
     verdict.clean(floor=20_000, duplicates=0)
+
+
+def file_and_http_to(server: Destination, log: Path, port: int) -> dict[str, Any]:
+    delivery = {"batch": {"bytes": "256KiB"}, "concurrency": 1, "retry": {"max": "1s"}}
+    return {
+        "data_dir": "./data",
+        "memory_limit": "2MiB",
+        "inputs": {
+            "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
+            "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
+        },
+        "outputs": {"out": {"type": "http", "url": server.url, "delivery": delivery}},
+    }
+
+
+def steady(agent: Agent) -> float:
+    """How much of the file was read, once no more of it is."""
+    seen = [-1.0]
+
+    def same() -> bool:
+        seen.append(agent.metric("shipper_input_events_total", input="app"))
+        return seen[-1] == seen[-2]
+
+    agent.wait_for(same, 15, "to read no more", every=1.0)
+    return seen[-1]
 
 
 def said(clients: list[HttpClient]) -> Counter[int]:
@@ -109,7 +129,7 @@ def test_t34_positions_cannot_be_saved(bench: Bench, fault: str) -> None:
             disk.protect()
         app.append(log, 1000)
         bench.oracle.wait(agent, server.taken)  # delivery goes on
-        agent.wait_for(lambda: agent.metric("shipper_failed_checkpoints_total", component="input app") > 0)
+        agent.wait_for(lambda: agent.metric("shipper_failed_checkpoints_total", component="app") > 0)
         bench.sound(agent)
         assert offset(positions) == before
         assert agent.kill() == -9

@@ -115,9 +115,7 @@ def test_t22_reset_with_ids(bench: Bench) -> None:
 
     retry = {"first": "20ms", "max": "100ms"}
     with Destination(rule) as server:
-        config = bulk_to(
-            server, {"id": "auto"}, concurrency=1, retry=retry, batch={"events": 100, "wait": "100ms"}
-        )
+        config = bulk_to(server, {"id": "auto"}, concurrency=1, retry=retry, batch={"events": 100, "wait": "100ms"})
         with bench.agent(config) as agent, FileWriter(bench.oracle, bench.folder / "app.log", total=6000) as writer:
             writer.finish()
             bench.oracle.wait(agent, server.taken)
@@ -191,12 +189,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("form", [*WHOLE, *BROKEN])
 def test_t23_chunked(bench: Bench, form: str) -> None:
-    """T23: a chunked answer that is whole, in whatever pieces it comes, is an answer; a broken one is none."""
+    """T23: a chunked answer that is whole, in whatever pieces it comes, is an answer; a broken one is none, and
+    the request is made again no later than the timeout (2 s + 10 %).
+    """
     body = {**WHOLE, **BROKEN}[form]
     odd = Answer(body=body, headers=CHUNKED, drip=1000, cut=1 << 20, take=form in WHOLE)
     bench.oracle.source("app.log").append(bench.folder / "app.log", 1500)
     with Destination(lambda asked: OK if asked.number else odd) as server:
-        config = log_to(server, concurrency=1, retry={"first": "10ms", "max": "20ms"}, timeout="5s")
+        config = log_to(server, concurrency=1, retry={"first": "10ms", "max": "20ms"}, timeout=f"{TIMEOUT}s")
         with bench.agent(config) as agent:
             bench.oracle.wait(agent, server.taken)
             agent.wait_for(lambda: agent.metric("shipper_output_events_total") == 1500, what="to be done")
@@ -206,6 +206,10 @@ def test_t23_chunked(bench: Bench, form: str) -> None:
     bench.figure("tries again", str(int(form in BROKEN)), tried)
     bench.oracle.verdict(server.taken).clean(duplicates=0)
     assert tried == (form in BROKEN)
+    if form in BROKEN:
+        waited = server.requests[1].at - server.requests[0].at
+        bench.figure("seconds until it was asked again", "<= 2.2", waited)
+        assert waited <= 1.1 * TIMEOUT
 
 
 @pytest.mark.parametrize(

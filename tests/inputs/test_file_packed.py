@@ -267,3 +267,20 @@ async def test_logrotate(place: Place, way: str, stopped: bool) -> None:
         write(2)
     assert path.exists()
     assert sorted(seen) == sorted(written[: len(seen)])
+
+
+@pytest.mark.parametrize("include", ["*.log*", "*.log"])
+async def test_packed_while_its_handle_was_closed(place: Place, include: str) -> None:
+    """With more files than handles, what was written to a quiet file before it was packed and removed is read from the packed one."""
+    async with place.tail(include=[include]) as tail:
+        census = place.tailer(tail).census
+        census.opening.most = 8
+        for number in range(20):
+            place.write(f"{number}.log", f"{number} " + "".join(line + "\n" for line in LINES[:20]))
+        await tail.events(20 * 20)
+        await until(lambda: any(file.handle is None for file in census.files.values()))
+        closed = next(Path(file.path) for file in census.files.values() if file.handle is None)
+        place.write(closed.name, "unread\n")
+        pack(closed.rename(place.logs / f"{closed.name}.1"))
+        assert messages(await tail.events(1)) == ["unread"]
+        await tail.nothing(1.2)

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import logging
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -271,10 +272,13 @@ async def test_lies(name: str, caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_slow_bodies_are_408() -> None:
-    """A body that does not come holds nobody up for longer than `read_timeout`."""
+    """A body that does not come holds nobody up for longer than `read_timeout`: it is answered and closed at once."""
     async with drive(source(read_timeout=Duration(0.2))) as driver:
+        began = time.monotonic()
         answer = await raw(driver, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
         assert b" 408 " in answer.partition(b"\r\n")[0]
+        assert b"took more than" in answer
+        assert time.monotonic() - began < 1.5  # others are listened to for 2 s more, so that they see their refusal
         assert not driver.pending
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from shipper.batch import Batch, Event, Piece
+from shipper.batch import ID, Batch, Event, Piece
 from shipper.errors import Partial, Refused, Rejected, TooLarge, Unavailable
+from shipper.net.bulk import LIMITS
 from shipper.net.compression import Plain
-from shipper.options import Url
+from shipper.options import Size, Url
 from shipper.outputs.elasticsearch import DataStream, Elasticsearch
+from shipper.policy import BatchPolicy, Delivery
 from shipper.text.templates import Template
 
 NOW = {"timestamp": "2026-11-22T12:00:00Z"}
@@ -275,3 +277,102 @@ def test_split_gives_one_piece_an_event() -> None:
     assert b"".join(part.body for part in parts) == piece.body
     assert made.events(piece) == [event for part in parts for event in made.events(part)]
     assert made.events(parts[3]) == [{"n": 3, "text": "a\nb", **NOW}]
+
+
+def named(made: Elasticsearch, batch: Batch) -> list[tuple[Any, Any]]:
+    """The id and the document of each event of a batch."""
+    batch.attrs = {**NOW, **batch.attrs}
+    pieces = [each for each in made.encode(batch) if isinstance(each, Piece)]
+    lines = [orjson.loads(line) for piece in pieces for line in piece.body.splitlines()]
+    return [(action["create"].get("_id"), doc) for action, doc in zip(lines[::2], lines[1::2], strict=True)]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_ids_that_stay_the_same(touched: bool) -> None:
+    """With `auto` each document has the id of its event, which is not in it; the batch is not changed."""
+    made = elasticsearch(id="auto")
+    batch = Batch(raw=b"a\nb", ids=["f-0", "f-2"])
+    if touched:
+        assert len(batch.events) == 2
+    found = named(made, batch)
+    assert found == [("f-0", {"@timestamp": NOW["timestamp"], "message": "a"}),
+                     ("f-2", {"@timestamp": NOW["timestamp"], "message": "b"})]  # fmt: skip
+    assert named(made, batch) == found
+    assert made.wants_ids and not elasticsearch(id=Template("{id}")).wants_ids and not elasticsearch().wants_ids
+
+
+def test_ids_by_index() -> None:
+    """Events of one batch that go to several indices keep their ids; equal ones are told apart, always the same way."""
+    made = elasticsearch(id="auto", index=Template("logs-{app}"))
+    events = [{"app": app, ID: name} for app, name in (("a", "f-0"), ("b", "f-1"), ("a", "f-0"), ("a", "f-0-1"))]
+    assert [name for name, _ in named(made, Batch(events))] == ["f-0", "f-0-2", "f-0-1", "f-1"]
+
+
+def test_an_event_without_an_id() -> None:
+    """What a filter made of nothing gets an id from the server, and is counted; so does what is no id."""
+    made = elasticsearch(id="auto")
+    found = named(made, Batch([{"n": 1}, {"n": 2, ID: "f-0"}, {"n": 3}]))
+    assert [name for name, _ in found] == [None, "f-0", None]
+    assert made.scope.counters["events_without_id", ()] == 2
+
+
+async def test_what_is_set_aside_keeps_its_id(server: Any) -> None:
+    """Refused by the encoder or by the server: sent again later it is the same document."""
+    made = elasticsearch(id="auto")
+    bad: Event = {"n": "\ud800", ID: "f-1"}
+    found = [*made.encode(Batch([{"n": 0, ID: "f-0"}, bad, {"n": 2, ID: "f-2"}, {"n": 3, ID: "x" * 513}], attrs=NOW))]
+    refused = [each for each in found if isinstance(each, Refused)]
+    assert [each.event[ID] for each in refused] == ["f-1", "x" * 513]
+    pieces = [each for each in found if isinstance(each, Piece)]
+    assert [event[ID] for piece in pieces for event in made.events(piece)] == ["f-0", "f-2"]
+    server.answer(200, answer(CONFLICT, THERE))
+    async with output(server, id="auto") as opened:
+        with pytest.raises(Partial) as caught:
+            await opened.write(pieces)
+    (letter,) = caught.value.refused
+    assert letter.event[ID] == "f-0" and letter.status == 400
+
+
+async def test_a_request_is_never_larger_than_servers_take(server: Any) -> None:
+    """What would be refused for its size is not sent: the core splits it."""
+    async with output(server) as made:
+        (piece,), _ = encoded(made, {"message": "x" * (LIMITS.request // 2)})
+        with pytest.raises(TooLarge):
+            await made.write([piece, piece])
+        assert not server.got
+    assert [name for name, _ in made.unfit(Delivery(batch=BatchPolicy(bytes=Size(LIMITS.request + 1))))] == [
+        "delivery.batch.bytes"
+    ]
+    assert not [*made.unfit(Elasticsearch.delivery)]
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"index": Template("logs-{app}-LIVE")}, "index"),
+        ({"index": Template("logs-{timestamp:%d.%b}")}, "index"),
+        ({"index": Template("logs-{timestamp:%H:%M}")}, "index"),
+        ({"index": Template("-{app}")}, "index"),
+        ({"data_stream": DataStream(dataset=Template("My {app}"))}, "data_stream.dataset"),
+        ({"id": Template("always")}, "id"),
+    ],
+)
+def test_what_would_fail_for_every_event_is_an_error(options: dict[str, Any], where: str) -> None:
+    """A name that no index can have, an id that all documents share: said before anything is sent."""
+    assert [name for name, _ in elasticsearch(**options).check()] == [where]
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"index": Template("logs-{app:Unknown}-{timestamp:%Y.%m.%d}")}, ["index"]),
+        ({"data_stream": DataStream(dataset=Template("{app:a b}"))}, ["data_stream.dataset"]),
+        ({"id": Template("{host}-{timestamp}")}, ["id"]),
+        ({"id": Template("{host}-{trace_id}")}, []),
+        ({"id": "auto", "index": Template('logs-{labels."a:b"}-{app:x}')}, []),
+    ],
+)
+def test_what_would_fail_for_some_events_is_a_warning(options: dict[str, Any], where: list[str]) -> None:
+    """A default that makes a bad name, an id that several events share."""
+    made = elasticsearch(**options)
+    assert not [*made.check()] and [name for name, _ in made.warnings()] == where

@@ -196,11 +196,28 @@ class Gated(Disk):
     def __init__(self) -> None:
         self.loop, self.gate, self.hangs = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         self.sizes: list[int] = []
+        self.error: OSError | None = None
 
     def sync(self, fd: int) -> None:
         self.sizes.append(os.fstat(fd).st_size)
         self.loop.call_soon_threadsafe(self.hangs.set)
         asyncio.run_coroutine_threadsafe(self.gate.wait(), self.loop).result(10)
+        if self.error is not None:
+            raise self.error
+
+
+class Gone(Disk):
+    """A disk whose one file takes nothing more and confirms nothing, as after the kernel gave the disk up."""
+
+    gone = 0
+
+    def write(self, fd: int, bodies: Sequence[bytes]) -> int:
+        self.sync(fd)
+        return super().write(fd, bodies)
+
+    def sync(self, fd: int) -> None:
+        if os.fstat(fd).st_ino == self.gone:
+            raise OSError(errno.EROFS, "Read-only file system")
 
 
 async def opened(path: Path, disk: Disk) -> File:
@@ -260,6 +277,46 @@ async def test_failed_fsync_is_taken_back(tmp_path: Path) -> None:
     disk.broken = False
     await output.write(pieces[1:])
     assert path.read_bytes() == b'{"n":0}\n{"n":1}\n{"n":2}\n'
+    await output.close()
+
+
+async def test_a_disk_that_went_away_is_let_go(tmp_path: Path) -> None:
+    """When another file is at the path and the old one's disk takes nothing more, events go to the new one."""
+    clock, path, old = FakeClock(), tmp_path / "x.log", tmp_path / "x.1"
+    disk = Gone()
+    output = await opened(path, disk)
+    output.scope = Scope("file", clock=clock)
+    pieces = pieces_for(path, 2)
+    await output.write(pieces[:1])
+    path.rename(old)
+    disk.gone = old.stat().st_ino
+    await clock.advance(1)
+    await output.write(pieces[1:])
+    assert (old.read_bytes(), path.read_bytes()) == (b'{"n":0}\n', b'{"n":1}\n')
+    await output.close()
+
+
+async def test_a_failed_fsync_before_an_exchange(tmp_path: Path) -> None:
+    """An append that has to wait for an fsync before it may look for another file goes on when that fails."""
+    clock, path = FakeClock(), tmp_path / "x.log"
+    disk = Gated()
+    output = await opened(path, disk)
+    output.scope = Scope("file", clock=clock)
+    disk.error = OSError(errno.EIO, "Input/output error")
+    pieces = pieces_for(path, 2)
+    first = asyncio.ensure_future(output.write(pieces[:1]))
+    await disk.hangs.wait()
+    await clock.advance(1)
+    second = asyncio.ensure_future(output.write(pieces[1:]))
+    await asyncio.sleep(0)
+    disk.gate.set()
+    with pytest.raises(Unavailable):
+        await first
+    disk.error = None
+    async with asyncio.timeout(10):
+        await asyncio.gather(second, return_exceptions=True)
+        await output.write(pieces[:1])
+    assert b'{"n":0}' in path.read_bytes()
     await output.close()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Any
 
 import cramjam
@@ -10,12 +11,17 @@ import orjson
 import pytest
 
 from shipper.batch import Batch, Event, Piece
+from shipper.clock import rfc3339
 from shipper.errors import Refused, Rejected, TooLarge, Unavailable
+from shipper.net.lokilimits import Limits
 from shipper.net.lokipush import Json, Protobuf
-from shipper.options import Secret, Url
-from shipper.outputs.loki import LINE_BYTES, Loki
+from shipper.options import Secret, Size, Url
+from shipper.outputs.loki import Loki
+from shipper.policy import BatchPolicy, Delivery
+from shipper.testing.clock import FakeClock
 from shipper.text.templates import Template
 
+LINE_BYTES = 256 * 1024
 NOON = "1795348800"  # 2026-11-22T12:00:00Z
 NOW = {"timestamp": "2026-11-22T12:00:00Z"}
 FORMS = ["json", "protobuf"]
@@ -163,12 +169,12 @@ def test_limits(format: str) -> None:
     pieces, refused = encoded(made, *events)
     assert sum(piece.count for piece in pieces) == 4
     assert [each.reason.split(":")[0] for each in refused] == [
-        "the line is longer than 262144 bytes",
-        "the value of a label is longer than 2048 bytes",
-        "the structured metadata is longer than 65536 bytes",
+        "the line is longer than 256KiB (limits.line_bytes)",
+        "its structured metadata is longer than 64KiB (limits.metadata_bytes)",
+        "the value of the label l is longer than 2KiB (limits.label_value_bytes)",
         "text that is not Unicode",
     ]
-    assert refused[0].event == {**NOW, **events[1]}
+    assert [each.event for each in refused[:3]] == [{**NOW, **events[at]} for at in (1, 5, 3)]
 
 
 def test_a_stream_needs_a_label() -> None:
@@ -190,7 +196,9 @@ def test_tenants_never_share_a_request() -> None:
 @pytest.mark.parametrize(
     ("options", "where"),
     [
-        ({"labels": {str(n): "x" for n in range(16)}}, {"labels"}),
+        ({"labels": {f"l{n}": "x" for n in range(16)}}, {"labels"}),
+        ({"labels": {f"l{n}": "x" for n in range(3)}, "limits": Limits(labels=2)}, {"labels"}),
+        ({"labels": {"l" * 1025: "x"}}, {"labels"}),
         ({"labels": {"a-b": "x"}}, {"labels"}),
         ({"labels": {"é": "x"}}, {"labels"}),
         ({"structured_metadata": {str(n): "x" for n in range(129)}}, {"structured_metadata"}),
@@ -290,3 +298,106 @@ def test_split_and_events(format: str, line: str) -> None:
         assert sorted(event["message"] for event in events) == [f"m{n}" for n in range(6)]
     elif line == "message":
         assert events[0] == {"app": "a", "m": "0", "timestamp": "2026-11-22T12:00:00.000000000Z", "message": "m0"}
+
+
+def test_limits_can_be_others() -> None:
+    """What your Loki is told to take goes; the limits are measured on what is sent."""
+    event: Event = {"message": "é" * LINE_BYTES, "l": "x" * 3000}
+    made = loki(
+        labels={"l": "{l}"}, line="message", limits=Limits(line_bytes=Size(1 << 20), label_value_bytes=Size(3000))
+    )
+    assert not encoded(made, event)[1]
+    made.limits = Limits(line_bytes=Size(100))
+    (refused,) = encoded(made, event)[1]
+    assert refused.reason == "the line is longer than 100 (limits.line_bytes)"
+
+
+def test_more_labels_than_loki_takes() -> None:
+    """An event that has them all is set aside alone; those that have fewer go."""
+    made = loki(labels={f"l{n}": f"{{l{n}}}" for n in range(16)})
+    full = {f"l{n}": "x" for n in range(16)}
+    assert not [*made.check()]
+    pieces, refused = encoded(made, {**full, "l3": None}, full, {**full, "l0": "y"}, {"l1": "x"})
+    assert sum(piece.count for piece in pieces) == 2
+    assert {each.reason for each in refused} == {"it has 16 labels, at most 15 are taken (limits.labels)"}
+    ((name, why),) = made.warnings()
+    assert name == "labels" and why.startswith("this route will exceed Loki's 15 labels with its 16")
+
+
+def test_a_thousand_streams_that_are_not_taken() -> None:
+    """However many streams are over a limit, finding them costs one pass."""
+    events = [{"l": f"{n:05}" * 500} for n in range(3000)]
+    pieces, refused = encoded(loki(labels={"l": "{l}"}), *events, {"l": "a"})
+    assert len(refused) == 3000 and [piece.count for piece in pieces] == [1]
+
+
+def test_more_metadata_than_loki_takes() -> None:
+    """Too many entries are set aside, and `validate` says beforehand that there may be."""
+    made = loki(structured_metadata={f"m{n}": f"{{m{n}}}" for n in range(129)})
+    full = {f"m{n}": "x" for n in range(129)}
+    assert not [*made.check()]
+    pieces, refused = encoded(made, full, {**full, "m0": None})
+    assert [piece.count for piece in pieces] == [1]
+    assert [each.reason for each in refused] == ["it has more than 128 structured metadata (limits.metadata_entries)"]
+    assert [name for name, _ in made.warnings()] == ["structured_metadata"]
+
+
+def test_truncation_is_chosen_marked_and_counted() -> None:
+    """Told to, a line over the limit is sent up to it, on a whole character, with a word that says so."""
+    made = loki(line="message", on_long_line="truncate", limits=Limits(line_bytes=Size(21)))
+    ((_, entries),) = streams(made, {"message": "é" * 30}, {"message": "ok"}, {"message": "x" * 22})
+    assert [line for _, line, _ in entries] == ["ééé…[truncated]", "ok", "xxxxxxx…[truncated]"]
+    assert all(len(line.encode()) <= 21 for _, line, _ in entries)
+    assert made.scope.counters["truncated_lines", ()] == 2
+
+
+AGES = ["-6d", "+15m", "-8d", "+5m", "1970", "2255"]
+
+
+def moment(age: str, now: float) -> str:
+    if age[0] not in "+-":
+        return f"{age}-06-01T00:00:00Z"
+    return rfc3339(now + int(age[:-1]) * {"d": 86400, "m": 60}[age[-1]])
+
+
+@pytest.mark.parametrize("ours", [0, 365 * 86400, -365 * 86400])
+async def test_age_goes_by_lokis_clock(server: Any, ours: float) -> None:
+    """Before Loki has said its time nothing is judged; then what is older than a week or ahead is set aside alone,
+    however wrong our own clock is."""
+    theirs = float(NOON)
+    clock = FakeClock(theirs + ours)
+    events: list[Event] = [{"timestamp": moment(age, theirs), "age": age} for age in AGES]
+    server.answer(204, Date=formatdate(theirs, usegmt=True))
+    async with output(server) as made:
+        made.scope.clock = clock
+        pieces, refused = encoded(made, *events)
+        assert not refused
+        await made.write(pieces)
+        pieces, refused = encoded(made, *events)
+    assert [each.event["age"] for each in refused] == ["-8d", "1970", "+15m", "2255"]
+    assert {each.reason for each in refused} == {
+        "the event is older than 7d (limits.age)",
+        "the time of the event is more than 10m in the future (limits.ahead)",
+    }
+    made.limits = Limits(age=None, ahead=None)
+    assert not encoded(made, *events)[1]
+
+
+async def test_a_request_is_never_larger_than_loki_takes(server: Any) -> None:
+    """What would be refused for its size is not sent: the core splits it."""
+    async with output(server, limits=Limits(request_bytes=Size(300))) as made:
+        (piece,), _ = encoded(made, *({"message": "x" * 50} for _ in range(3)))
+        with pytest.raises(TooLarge):
+            await made.write([piece])
+        assert not server.got
+        await made.write(made.split(piece)[:1])
+    assert len(server.got) == 1
+
+
+def test_warnings() -> None:
+    """What cannot fit is said beforehand, at the option that is to blame."""
+    made = loki(labels={"app": "{app}", "trace": "{labels.trace_id}", "m": "x {message}"})
+    assert [name for name, _ in made.warnings()] == ["labels.trace", "labels.m"]
+    policy = Delivery(batch=BatchPolicy(bytes=Size(5 << 20)), concurrency=3)
+    assert [name for name, _ in made.unfit(policy)] == ["delivery.batch.bytes", "delivery.concurrency"]
+    assert not [*made.unfit(Loki.delivery)] and not [*loki().warnings()]

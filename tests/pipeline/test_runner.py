@@ -234,7 +234,7 @@ async def test_a_reload_that_exchanges_the_only_input_does_not_end_the_process(w
 
 async def test_what_a_removed_input_had_on_its_way_stays_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An input that a reload takes out while its output is down is still accounted for at the stop."""
-    monkeypatch.setattr("shipper.pipeline.reload.DRAIN", 0.05)
+    monkeypatch.setattr("shipper.pipeline.inputs.DRAIN", 0.05)
     world.write(forever="true", output=", broken_until: 1000000")
     runner = world.start()
     running = asyncio.ensure_future(runner.run())

@@ -44,11 +44,11 @@ def test_a_search_ends_when_its_time_is_up() -> None:
 
 def test_work_in_time_gives_its_result_and_leaves_no_alarm() -> None:
     """What ends in time, well or not, is as if nobody had watched."""
+    set_before = signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert within(0.5, int, "12") == 12
     with pytest.raises(ValueError, match="invalid"):
         within(0.5, int, "x")
-    assert signal.getitimer(signal.ITIMER_REAL)[0] in (0.0, pytest.approx(120, abs=120))
-    time.sleep(0)
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) is set_before
 
 
 def test_somebody_elses_alarm_still_rings() -> None:
@@ -111,19 +111,19 @@ def test_a_loop_goes_on_after_an_alarm(new_loop: object) -> None:
         loop.close()
 
 
-def test_a_thousand_slow_texts_cost_little_more_than_two() -> None:
+def test_hundreds_of_slow_texts_cost_little_more_than_two() -> None:
     """The budget is for all: what is left when it is spent goes to texts as quick as good ones are."""
     guard, slow = Guard(BAD, patience=Patience(Clock())), []
 
     def all_of_them() -> None:
         for number in range(1000):
             try:
-                assert guard.one(BAD.search, POISON if number % 2 else "good text")
+                assert guard.one(BAD.search, "good text" if number % 5 else POISON)
             except TooSlow as error:
                 slow.append(str(error))
 
     assert cpu(all_of_them) < 2.5 * ALL
-    assert slow == [SLOW] * 500
+    assert slow == [SLOW] * 200
 
 
 def test_after_hundreds_none_is_tried_until_time_has_gone_by() -> None:
@@ -178,5 +178,5 @@ def test_a_warning_says_what_is_wrong_and_what_happens() -> None:
     said = warning(BAD)
     assert r"found `^(\w+\s?)*$`" in said
     assert "doubles with each character" in said
-    assert "8192 characters, for 50ms at most" in said
+    assert "8192 characters, for 25ms at most" in said
     assert "nothing ends it in a plugin" in warning(BAD, guarded=False)

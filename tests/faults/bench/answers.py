@@ -43,6 +43,9 @@ class Answer:
     """These bytes in place of status line, headers and body."""
     read: int = 0
     """Of an answer given at the head: bytes of the body that are read before it."""
+    linger: bool = False
+    """Of an answer given at the head: what comes after it is read and thrown away, as nginx does. Without it the
+    connection ends with an RST, and a client that was still writing may never see the answer."""
     flood: int = 0
     """Mebibytes of the letter `a` that follow it, as far as the client reads."""
 

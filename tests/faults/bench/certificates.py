@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import time
+import warnings
 from pathlib import Path
 
 
@@ -37,6 +38,34 @@ class Authority:
     def _openssl(self, *words: str) -> None:
         done = subprocess.run(["openssl", *words], cwd=self.folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def self_signed(folder: Path, name: str, names: str = "IP:127.0.0.1,DNS:localhost") -> ssl.SSLContext:
+    """A server whose certificate nobody but itself has signed."""
+    done = subprocess.run(
+        ["openssl", "req", "-x509", *_NEW, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+         "-out", f"{name}.pem", "-addext", f"subjectAltName={names}"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+def only_tls10(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The same server speaking TLS 1.0 and nothing newer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def with_nul(before: str, after: str) -> str:
+    """Subject alternative names for `issue`: the one DNS name `before NUL after`, which C takes for `before`."""
+    text = f"{before}\0{after}".encode()
+    return f"DER:30{len(text) + 2:02x}82{len(text):02x}{text.hex()}"
 
 
 _NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")

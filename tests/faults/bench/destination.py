@@ -18,7 +18,6 @@ from tests.faults.bench.answers import OK, Answer, AtHead, Rule, always, key, re
 from tests.faults.bench.ports import free_port
 from tests.faults.bench.wire import Asked, Event, Gone, Reader
 
-
 _MEBIBYTE = b"a" * (1 << 20)
 
 
@@ -202,6 +201,10 @@ class Destination:
         for _ in range(answer.flood):
             link.sendall(_MEBIBYTE)
         if answer.hang:
+            self._until_gone(link)
+            return False
+        if answer.linger:
+            link.shutdown(socket.SHUT_WR)
             self._until_gone(link)
             return False
         if answer.reset:

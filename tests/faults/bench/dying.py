@@ -120,7 +120,7 @@ def segments(agent: Agent) -> list[Path]:
 def positions(agent: Agent) -> list[Path]:
     """The slots that hold how far files were delivered, the newest last."""
     folder = agent.data_dir / "state" / "input-app" / "positions"
-    return sorted((path for path in folder.iterdir() if path.name in "01"), key=lambda path: path.stat().st_mtime_ns)
+    return sorted(folder.glob("[01]"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def size(paths: list[Path]) -> int:

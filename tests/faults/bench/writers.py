@@ -38,6 +38,8 @@ class FileWriter(Paced):
         self.every, self.times = every, times
         self.rotations = 0
         self.sources: list[Source] = []
+        self.marks: list[tuple[float, int]] = []
+        """When how many lines of the newest source had been written."""
         self._lock = threading.RLock()
         self._old: list[tuple[float, IO[bytes], Source]] = []  # until when, where, whose
         self._rotated = time.monotonic()
@@ -65,6 +67,7 @@ class FileWriter(Paced):
                 self._write(file, source, 1)
             late = max(late, 0)
             self._write(self._file, self.sources[-1], count - late)
+            self.marks.append((time.monotonic(), self.sources[-1].minted))
         return count
 
     def _write(self, file: IO[bytes], source: Source, count: int) -> None:
