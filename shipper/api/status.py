@@ -31,7 +31,7 @@ class Status:
                 "resident_bytes": resident_bytes(),
             },
             "inputs": {name: self._input(name, source) for name, source in topology.sources.items()},
-            "pipelines": {name: self._pipeline(pipeline.flow) for name, pipeline in topology.pipelines.items()},
+            "pipelines": {name: self._pipeline(name, pipeline.flow) for name, pipeline in topology.pipelines.items()},
             "outputs": {name: self._output(name, outlet.flow) for name, outlet in topology.outlets.items()},
             "dead_letters": {
                 flow.name: {"gave_way": flow.gave_way, "last_error": flow.trouble or None}
@@ -66,7 +66,7 @@ class Status:
             "last_error": flow.last_error or None,
         }
 
-    def _pipeline(self, flow: Any) -> dict[str, Any]:
+    def _pipeline(self, name: str, flow: Any) -> dict[str, Any]:
         return {
             "received": flow.received,
             "made": flow.made,
@@ -76,6 +76,7 @@ class Status:
             "returned": flow.returned,
             "in_flight": flow.in_flight,
             "unaccounted": flow.unaccounted,
+            "total": self.runner.topology.ledger.total("pipeline", name),
         }
 
     def _output(self, name: str, flow: Any) -> dict[str, Any]:
@@ -95,6 +96,7 @@ class Status:
             "requests": dict(flow.outcomes),
             "retries": flow.retries,
             "unaccounted": flow.unaccounted,
+            "total": self.runner.topology.ledger.total("output", name),
             "last_error": flow.last_error or None,
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from shipper.text.patience import Guard, has_longer
+from shipper.text.patience import Guard, Ticking, has_longer
 from shipper.text.patterns import TooSlow, line_pattern
 
 __all__ = ["Patterned"]
@@ -64,15 +64,16 @@ class Patterned:
     def _patiently(self, text: str) -> list[int]:
         """Line by line, each against the clock."""
         found, at, guard = [], 0, self._guard
-        for line in text.split("\n"):
-            try:
-                begins = (guard.one(self._search, line[: guard.longest]) is not None) is self._starts
-            except TooSlow as error:
-                begins = True
-                self._slow[line] = str(error)
-            if begins:
-                found.append(at)
-            at += len(line) + 1
+        with Ticking():
+            for line in text.split("\n"):
+                try:
+                    begins = (guard.one(self._search, line[: guard.longest]) is not None) is self._starts
+                except TooSlow as error:
+                    begins = True
+                    self._slow[line] = str(error)
+                if begins:
+                    found.append(at)
+                at += len(line) + 1
         return found
 
     @staticmethod

@@ -18,7 +18,7 @@ from shipper.text.identifiers import IDENTIFIERS
 from shipper.text.ids import put, taken
 from shipper.text.ownpatterns import OwnPatterns, allowance
 from shipper.text.paths import MISSING, FieldPath
-from shipper.text.patience import TooSlow, warning
+from shipper.text.patience import Ticking, TooSlow, warning
 from shipper.text.redaction import REMOVED, Redactor, Unreadable
 from shipper.text.screening import Screen, Work
 
@@ -143,13 +143,11 @@ class Redact(Filter):
             return own.patience.chunk(size, search)
         except TooSlow:
             self._faults, self._redactor.found, own.timeouts = None, {}, 0
-        own.careful = True
-        try:
-            return search()
-        finally:
-            own.careful = False
-            if own.timeouts:
-                self.scope.count("regex_timeouts", own.timeouts)
+        with Ticking():
+            found = search()
+        if own.timeouts:
+            self.scope.count("regex_timeouts", own.timeouts)
+        return found
 
     def _lines(self, batch: Batch) -> tuple[Batch, dict[int, str]]:
         """Lines that nobody decoded stay undecoded; only those with something in them are taken apart.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from weakref import WeakSet
 
 from shipper.net.sockets import Bound
 
@@ -21,12 +21,18 @@ HANDSHAKE = 30.0  # seconds for a TLS handshake
 SAY = 60.0  # seconds between two words on connections that wait for file handles
 
 
-def handles(limit: int | None = None) -> int:
-    """From which file handle on connections wait: a quarter of the limit is for files that are read, and another
+OWN = 16
+"""File handles that the process itself needs, more or less."""
+_open: WeakSet[asyncio.BaseTransport] = WeakSet()
+"""Connections of all inputs, because the limit of file handles is one for the process."""
+
+
+def most_connections(limit: int | None = None) -> int:
+    """How many leave enough file handles for others: a quarter of the limit is for files that are read, and another
     (at most 64) for outputs, buffers, positions and the API."""
     if limit is None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return limit - min(limit // 4, 4096) - min(limit // 4, 64)
+    return max(limit - min(limit // 4, 4096) - min(limit // 4, 64) - OWN, 4)
 
 
 class Acceptor:
@@ -56,7 +62,7 @@ class Acceptor:
         self.log = log
         self._greeting: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
-        self._handles = handles()
+        self._most = most_connections()
         self._said = float("-inf")
         self._loop = asyncio.get_running_loop()
 
@@ -85,7 +91,7 @@ class Acceptor:
             if self.full(len(self._greeting)):
                 self._pause(RECHECK)
                 return
-            if self._scarce(listening):
+            if self._scarce():
                 self._wait("too many files and connections are open", RECHECK)
                 return
             try:
@@ -102,14 +108,13 @@ class Acceptor:
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
 
-    def _scarce(self, listening: socket.socket) -> bool:
-        """Whether one more would take a handle that others need; the kernel gives out the lowest that is free."""
-        try:
-            lowest = os.dup(listening.fileno())
-        except OSError:
-            return True
-        os.close(lowest)
-        return lowest >= self._handles
+    def _scarce(self) -> bool:
+        """Whether one more would take a file handle that others need."""
+        if len(_open) + len(self._greeting) < self._most:
+            return False
+        for each in [each for each in _open if each.is_closing()]:
+            _open.discard(each)
+        return len(_open) + len(self._greeting) >= self._most
 
     def _wait(self, why: str, seconds: float) -> None:
         self._pause(seconds)
@@ -121,9 +126,10 @@ class Acceptor:
         try:
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await self._loop.connect_accepted_socket(
+            transport, _ = await self._loop.connect_accepted_socket(
                 self.protocol, connection, ssl=self.tls, ssl_handshake_timeout=self.handshake if self.tls else None
             )
+            _open.add(transport)
         except (TimeoutError, OSError) as error:  # ssl.SSLError is an OSError
             connection.close()
             self.failed(error)

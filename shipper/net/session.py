@@ -27,6 +27,8 @@ from shipper.options import HIDDEN, Secret, Url
 if TYPE_CHECKING:
     import aiohttp  # 180 ms and 14 MB: imported when a session opens
 
+    from shipper.net.names import Names
+
 __all__ = ["Answer", "Session"]
 
 MOST = 16 << 20  # bytes of an answer that is read at all
@@ -85,6 +87,7 @@ class Session:
         self._context: tuple[Any, ssl.SSLContext] | None = None
         self._trouble = ""
         self._opened = False
+        self._names: Names | None = None
 
     async def open(self) -> None:
         """Raises OSError when the files of `tls` are no use. Nothing is connected yet."""
@@ -206,6 +209,10 @@ class Session:
     def _connector(self, now: float) -> _Client:
         import aiohttp
 
+        from shipper.net.names import Names
+
+        if self._names is None:
+            self._names = Names()
         stamp = self._tls.stamp()
         if self._context is None or self._context[0] != stamp:
             try:
@@ -216,6 +223,7 @@ class Session:
                 # a file is being replaced right now: what was read before serves until the next time
         connector = aiohttp.TCPConnector(
             ssl=self._context[1],
+            resolver=self._names,
             limit=0,  # the core limits requests, so there are never more connections than its `concurrency`
             ttl_dns_cache=int(FRESH // 2),
             keepalive_timeout=60,

@@ -64,6 +64,14 @@ class PipelineFlow:
     def held(self, component: str) -> Held:
         return self.holds.setdefault(component, Held(component))
 
+    def sums(self) -> Counter[str]:
+        """Its sum, term by term."""
+        found = Counter(received=self.received, made=self.made, delivered=self.delivered, returned=self.returned)
+        found["in_flight"] = self.in_flight
+        found.update({f"dropped: {component}: {reason}": count for (component, reason), count in self.drops.items()})
+        found.update({f"dead_lettered: {name}: {reason}": count for (name, reason), count in self.dead.items()})
+        return found
+
     @property
     def unaccounted(self) -> int:
         gone = self.drops.total() + self.dead.total() + self.delivered + self.returned + self.in_flight
@@ -166,6 +174,14 @@ class OutputFlow:
         """Counted as returned, but they are on disk and go out again."""
         self.total_returned -= events
         self.in_flight += events
+
+    def sums(self) -> Counter[str]:
+        """Its sum, term by term."""
+        found = Counter(handed=self.total_handed, found=self.found, delivered=self.total_delivered)
+        found.update(returned=self.total_returned, buffered=self.buffered, in_flight=self.in_flight)
+        found.update({f"dropped: {reason}": count for reason, count in self.drops.items()})
+        found.update({f"dead_lettered: {reason}": count for reason, count in self.dead.items()})
+        return found
 
     @property
     def unaccounted(self) -> int:

@@ -88,6 +88,7 @@ class Runner:
             tasks = [
                 asyncio.create_task(self._reloads(), name="reload"),
                 asyncio.create_task(self.stalls.watch(), name="stalls"),
+                asyncio.create_task(self._keep_ledger(), name="ledger"),
                 asyncio.create_task(self._idle(), name="idle"),
             ]
             try:
@@ -117,6 +118,7 @@ class Runner:
         for source in self.topology.sources.values():
             source.start()
         self.state = "running"
+        await self.topology.ledger.save()  # from here on a crash can be told from a stop
         self._remember()
         self.opened.set()
 
@@ -200,7 +202,14 @@ class Runner:
                 await component.close()
             except Exception as error:
                 log.error("%s: close failed: %s", component.scope.name, error, exc_info=error)
+        if self.opened.is_set():
+            await topology.ledger.save(stopped=True)
         self.state = "closed"
+
+    async def _keep_ledger(self) -> None:
+        while True:
+            await self.clock.sleep(float(self.config.settings.checkpoint_interval))
+            await self.topology.ledger.save()
 
     async def _idle(self) -> None:
         """Now and then outputs may close what they have not used for long."""

@@ -75,10 +75,17 @@ class Step:
     def _apply(self, batch: Batch) -> Batch:
         try:
             return self.filter.apply(batch)
-        except TooSlow:
-            pass  # its condition, on one of the events
+        except TooSlow:  # its condition, on one of the events
+            from shipper.text.patience import Ticking
+
+            with Ticking():
+                return self._one_by_one(batch)
         except Exception as error:
             self._trace(error)
+        return self._one_by_one(batch)
+
+    def _one_by_one(self, batch: Batch) -> Batch:
+        """The filter on each event by itself; those that it cannot treat are faults, and stay as they came."""
         self.filter.faults()  # said about events that are now looked at again, one by one
         faults: list[tuple[Event, str]] = []
         parts: list[Batch] = []

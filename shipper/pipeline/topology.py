@@ -21,6 +21,7 @@ from shipper.pipeline.chain import Pipeline
 from shipper.pipeline.feed import Feed
 from shipper.pipeline.fork import Branch, Fork
 from shipper.pipeline.labelling import fitting, mark
+from shipper.pipeline.ledger import Ledger
 from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow, log
 from shipper.pipeline.source import Source
 from shipper.pipeline.step import Step
@@ -61,6 +62,7 @@ class Topology:
         self.pipelines: dict[str, Pipeline] = {}
         self.steps: dict[tuple[str, str], tuple[Spec, Step]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.ledger = Ledger(Path(config.data_dir), clock)
 
     # making
     def scope(self, kind: str, name: str) -> Scope:
@@ -169,6 +171,10 @@ class Topology:
 
         An input that none takes is about to leave: what it still says goes where it went before.
         """
+        for outlet in self.outlets.values():
+            self.ledger.follow("output", outlet.flow)
+        for pipeline in self.pipelines.values():
+            self.ledger.follow("pipeline", pipeline.flow)
         for name, source in self.sources.items():
             taking = [pipe.name for pipe in self.config.pipelines.values() if name in pipe.inputs]
             if taking:
@@ -189,6 +195,7 @@ class Topology:
     # whole
     async def open(self) -> None:
         """Outputs first, then filters, then inputs; raise OpenError with the first that fails."""
+        await asyncio.to_thread(self.ledger.load)
         used = {name for pipe in self.config.pipelines.values() for name in pipe.inputs}
         routed = {route.output for pipe in self.config.pipelines.values() for route in pipe.outputs}
         for spec in self.config.outputs.values():

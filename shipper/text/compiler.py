@@ -12,12 +12,15 @@ import math
 import re
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shipper.batch import Attrs, Event
 from shipper.text.paths import FieldPath
 from shipper.text.syntax import called, kind, tree, words
 from shipper.text.words import COMPARE, COMPUTE, FUNCTIONS, isin, minus, notin, searcher
+
+if TYPE_CHECKING:  # not before there is a risky pattern
+    from shipper.text.patience import Patience
 
 DEEPEST = 30
 ALLOWED = (
@@ -58,6 +61,7 @@ class Compiler:
     def __init__(self, text: str) -> None:
         self.paths: set[FieldPath] = set()
         self.patterns: list[re.Pattern[str]] = []
+        self.patience: Patience | None = None
         self.space: dict[str, Any] = {"isin": isin, "notin": notin, "minus": minus}
         self.depth = 0
         self.count = 0
@@ -264,8 +268,9 @@ class Compiler:
         if "\b" in text:
             self.refuse(node, r"\b is a backspace in plain quotes", r'write the pattern as r"\b..."')
         try:
-            search, pattern = searcher(text)
+            search, pattern, patience = searcher(text)
         except ValueError as error:
             self.refuse(node, f"the pattern: {error}", "expected a regular expression of Python's re")
         self.patterns.append(pattern)
+        self.patience = patience or self.patience
         return self.keep(search)

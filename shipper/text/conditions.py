@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shipper.batch import NO_ATTRS, Attrs, Batch, Event
 from shipper.text.compiler import Compiler, Many, One
 from shipper.text.paths import FieldPath
 from shipper.text.patterns import TooSlow
+
+if TYPE_CHECKING:  # not before there is a risky pattern
+    from shipper.text.patience import Patience
 
 
 class Condition:
@@ -24,7 +27,7 @@ class Condition:
     what is not allowed, and its column.
     """
 
-    __slots__ = ("_many", "_one", "_paths", "fields", "patterns", "text")
+    __slots__ = ("_many", "_one", "_paths", "_patience", "fields", "patterns", "text")
 
     text: str
     fields: frozenset[str]
@@ -32,6 +35,8 @@ class Condition:
     patterns: tuple[re.Pattern[str], ...]
     """What it searches for with `matches`."""
     _paths: tuple[FieldPath, ...]
+    _patience: Patience | None
+    """What its risky patterns are run with, if it has some."""
     _one: One
     _many: Many
 
@@ -41,6 +46,7 @@ class Condition:
         put("text", text)
         put("fields", frozenset(path.first for path in compiled.paths))
         put("patterns", tuple(compiled.patterns))
+        put("_patience", compiled.patience)
         put("_paths", tuple(compiled.paths))
         put("_one", compiled.one)
         put("_many", compiled.many)
@@ -52,12 +58,18 @@ class Condition:
         """One answer for the whole batch when no event of it holds a field that is read, else one for each event."""
         for path in self._paths:
             if path.within(batch):
-                return self._many(batch.events, batch.attrs)
+                events, attrs = batch.events, batch.attrs
+                if self._patience is not None and len(events) > 1:
+                    return self._patience.chunk(batch.size, lambda: self._many(events, attrs))
+                return self._many(events, attrs)
         return self._one({}, batch.attrs)
 
     def one_by_one(self, batch: Batch) -> list[bool | str]:
-        """One answer for each event; where a pattern took too long, why."""
-        return [self._answer(event, batch.attrs) for event in batch.events]
+        """One answer for each event; where a pattern took too long, why. For when `select` raised TooSlow."""
+        from shipper.text.patience import Ticking
+
+        with Ticking():
+            return [self._answer(event, batch.attrs) for event in batch.events]
 
     def _answer(self, event: Event, attrs: Attrs) -> bool | str:
         try:

@@ -19,8 +19,7 @@ R = TypeVar("R")
 class OwnPatterns:
     """Detectors made of patterns, and a test of what is allowed; risky ones run against the clock.
 
-    As long as `careful` is off somebody else watches the clock, for a whole batch; with it each text has its own time,
-    and one that takes too long is Unreadable, counted in `timeouts`.
+    A text on which one takes too long is Unreadable, counted in `timeouts`.
     """
 
     def __init__(
@@ -28,7 +27,6 @@ class OwnPatterns:
     ) -> None:
         self.patience = patience
         self.risky = False
-        self.careful = False
         self.timeouts = 0
         self.detectors = [
             Detector(name, self._watched(pattern, _finder(pattern), whole=False), (), last_four, numbers=True)
@@ -53,8 +51,6 @@ class OwnPatterns:
         def watched(text: str) -> R:
             if len(text) > BOUND:
                 raise Unreadable(LONG)
-            if not self.careful:
-                return search(text)
             try:
                 return self.patience.one(search, text)
             except TooSlow as error:

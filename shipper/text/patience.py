@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from shipper.text.alarm import TimeUp, within
+from shipper.text.alarm import Ticking, TimeUp, within
 from shipper.text.patterns import LONGEST, TooSlow
 from shipper.text.risk import risk
 
-__all__ = ["BOUND", "LONG", "PATIENCE", "SLOW", "UNTRIED", "Guard", "Patience", "TooSlow", "has_longer", "warning"]
+__all__ = [
+    "BOUND", "LONG", "PATIENCE", "SLOW", "UNTRIED",
+    "Guard", "Patience", "Ticking", "TooSlow", "has_longer", "warning",
+]  # fmt: skip
 
 R = TypeVar("R")
 
@@ -51,6 +54,7 @@ class Patience:
         self._now = now
         self._left = ALL
         self._at = now()
+        self._together = False
 
     @property
     def left(self) -> float:
@@ -60,19 +64,24 @@ class Patience:
         return self._left
 
     def chunk(self, size: int, work: Callable[[], R]) -> R:
-        """Work on many texts of so many characters; TooSlow means that they must be tried one by one."""
+        """Work on many texts of so many characters; TooSlow means that they must be tried one by one (`with Ticking():`)."""
         if self.left < 2 * CHUNK:
             raise TooSlow(UNTRIED)
         budget = CHUNK + size * PER_CHARACTER
         began = time.thread_time()
         try:
+            self._together = True
             return within(budget, work)
         except TimeUp:
             self._left -= time.thread_time() - began
             raise TooSlow(SLOW) from None
+        finally:
+            self._together = False
 
     def one(self, search: Callable[[str], R], text: str) -> R:
-        """Search one text, or TooSlow."""
+        """Search one text, or TooSlow; as part of a `chunk` it has no time of its own."""
+        if self._together:
+            return search(text)
         left, free = self.left, FREE + len(text) * PER_CHARACTER
         if left <= 0 and (left < DEBT or len(text) > SHORT):
             raise TooSlow(UNTRIED)

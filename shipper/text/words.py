@@ -5,9 +5,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipper.text.patterns import compile_pattern
+
+if TYPE_CHECKING:  # not before there is a risky pattern
+    from shipper.text.patience import Patience
 
 
 def ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
@@ -109,10 +112,10 @@ def text(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and value.bit_length() < 1024 else None
 
 
-def searcher(pattern: str) -> tuple[Callable[[Any], bool], re.Pattern[str]]:
+def searcher(pattern: str) -> tuple[Callable[[Any], bool], re.Pattern[str], Patience | None]:
     """A function that searches a pattern in the beginning of what is text, and the pattern; ValueError when it is none.
 
-    It raises TooSlow when a risky pattern takes too long.
+    A risky one runs with the patience that is given besides, and raises TooSlow when it takes too long.
     """
     from shipper.text.patience import Guard
 
@@ -126,7 +129,7 @@ def searcher(pattern: str) -> tuple[Callable[[Any], bool], re.Pattern[str]]:
     def watched(value: Any) -> bool:
         return isinstance(value, str) and guard.one(search, value[:longest]) is not None
 
-    return watched if guard.risky else matches, compiled
+    return (watched, compiled, guard.patience) if guard.risky else (matches, compiled, None)
 
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {

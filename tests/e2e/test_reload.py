@@ -251,7 +251,9 @@ def test_an_input_that_cannot_be_opened_rolls_everything_back(tmp_path: Path) ->
             reload(agent, after, "failed")
             assert agent.answers("/readyz") == 200
             assert "inputs.web: cannot be opened" in agent.status()["reload"]["reason"]
-            request = urllib.request.Request(f"http://{first}/", b'{"id": 7}\n', {"Content-Type": "application/x-ndjson"})
+            request = urllib.request.Request(
+                f"http://{first}/", b'{"id": 7}\n', {"Content-Type": "application/x-ndjson"}
+            )
             with urllib.request.urlopen(request, timeout=10) as answer:
                 assert answer.status == 200
             append(tmp_path / "app.log", 2)

@@ -11,7 +11,7 @@ from tests.faults.bench.answers import OK, RESET_BODY, RESET_TAKEN, Answer
 from tests.faults.bench.configs import bulk_to, http, log_to, logs_to
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.scenario import Bench
-from tests.faults.bench.tiers import nightly, seeded, tier
+from tests.faults.bench.tiers import seeded, tier
 from tests.faults.bench.wire import Asked, Head
 from tests.faults.bench.writers import FileWriter
 
@@ -275,4 +275,4 @@ def test_t25_most_requests_fail(bench: Bench) -> None:
     bench.oracle.verdict(server.taken).clean(duplicates=0, ordered=False)
     assert batches > 40
     assert len(server.requests) <= 3.7 * batches
-    assert late <= 10 or nightly()
+    assert late <= 10

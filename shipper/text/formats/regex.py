@@ -6,7 +6,7 @@ import re
 
 from shipper.batch import Event
 from shipper.text.formats.lines import Found, Reader, reader
-from shipper.text.patience import LONG, PATIENCE, Guard, Patience, TooSlow, has_longer
+from shipper.text.patience import LONG, PATIENCE, Guard, Patience, Ticking, TooSlow, has_longer
 from shipper.text.patterns import LONGEST, chunk_pattern
 
 __all__ = ["TOO_LONG", "by_pattern"]
@@ -46,16 +46,22 @@ def by_pattern(pattern: re.Pattern[str], patience: Patience = PATIENCE) -> Reade
     def each(text: str) -> Found:
         return [line(one) for one in text.split("\n")]
 
+    def patiently(text: str) -> Found:
+        with Ticking():
+            return each(text)
+
     def together(text: str) -> Found:
         return [fields(one) for one in text.split("\n")]
 
     def watched(text: str) -> Found:
+        if not guard.risky:
+            return each(text) if has_longer(text, longest) else rows(text)
         if has_longer(text, longest):
-            return each(text)
+            return patiently(text)
         try:
             return guard.chunk(rows, text)
         except TooSlow:
-            return each(text)
+            return patiently(text)
 
     whole = chunk_pattern(pattern)
     if whole is None or not names:

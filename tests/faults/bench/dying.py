@@ -76,8 +76,8 @@ class Load:
 
 
 def half_down(server: Destination, rng: random.Random) -> contextlib.AbstractContextManager[None]:
-    """Down for half of the time, at random, and long enough to need the buffer."""
-    return flapping(server, rng, up=(0.3, 2.0), down=(0.3, 2.0))
+    """Down for half of the time and more, at random, and long enough to need the buffer."""
+    return flapping(server, rng, up=(0.2, 1.2), down=(0.4, 2.0))
 
 
 @contextlib.contextmanager

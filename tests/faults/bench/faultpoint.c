@@ -89,6 +89,8 @@ ON_FD(WRITE, "write", ssize_t, pwrite64, (int fd, const void *data, size_t size,
 ON_FD(WRITE, "write", ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 ON_FD(WRITE, "write", ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t at), (fd, parts, count, at))
 ON_FD(WRITE, "write", ssize_t, pwritev64, (int fd, const struct iovec *parts, int count, off64_t at), (fd, parts, count, at))
+ON_FD(WRITE, "write", ssize_t, pwritev2, (int fd, const struct iovec *parts, int count, off_t at, int flags), (fd, parts, count, at, flags))
+ON_FD(WRITE, "write", ssize_t, pwritev64v2, (int fd, const struct iovec *parts, int count, off64_t at, int flags), (fd, parts, count, at, flags))
 ON_FD(READ, "read", ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
 ON_FD(READ, "read", ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at))
 ON_FD(READ, "read", ssize_t, pread64, (int fd, void *data, size_t size, off64_t at), (fd, data, size, at))
