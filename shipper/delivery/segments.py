@@ -29,6 +29,8 @@ class Segment:
     size: int = 0
     hurt: bool = False
     """Something in it could not be read: it goes to the quarantine, not away."""
+    told: int = 0
+    """Place up to which damage was told, for it may be read from its beginning again."""
 
     def __repr__(self) -> str:
         return f"Segment({self.first} to {self.end}, {self.size} bytes)"

@@ -286,14 +286,15 @@ class Store:
                 if self.cursor >= segment.end:  # left by an append that failed
                     break
                 if isinstance(each, Damage):
-                    if not each.torn:
+                    if not each.torn and each.offset >= segment.told:
                         segment.hurt = True
+                        segment.told = each.offset + each.length
                         place = f"{segment.path.name}: {each.length} bytes at {each.offset} are damaged"
                     continue
                 if each.first < self.cursor:  # below already, or done
                     continue
-                if each.first - each.skipped > self.cursor:
-                    self._gap(each.first - each.skipped, place)
+                if (whole := each.first - each.skipped) > self.cursor or place:
+                    self._gap(max(whole, self.cursor), place)
                 self.mark(self.cursor, each.first)
                 place = ""
                 self.cursor = each.end

@@ -84,14 +84,23 @@ class Unpacked:
         """Decompressed bytes given out."""
         self.between = True
         """No member has begun that has not ended: nothing is missing."""
+        self.over = False
+        """When nothing was given out: there is nothing more."""
         self._taken = 0  # compressed bytes taken
         self._input = b""
         self._stream: Any = isal_zlib.decompressobj(wbits=31)
 
-    def next(self, size: int) -> bytes:
-        """At most `size` more bytes; nothing at the end of what there is. Raises OSError, and BROKEN."""
+    def next(self, size: int, briefly: bool = False) -> bytes:
+        """At most `size` more bytes; nothing at the end of what there is. Raises OSError, and BROKEN.
+
+        With `briefly` also nothing when the next `CHUNK` of the file holds none (a million empty members): see `over`.
+        """
+        self.over, read = False, False
         while True:
             if not self._input:
+                if briefly and read:
+                    return b""
+                read = True
                 self._input = os.pread(self.fd, CHUNK, self._taken)
                 self._taken += len(self._input)
             if self.between:
@@ -99,6 +108,7 @@ class Unpacked:
                 if not self._input:
                     if padded:
                         continue
+                    self.over = True
                     return b""
                 self._stream, self.between = isal_zlib.decompressobj(wbits=31), False
             more = bool(self._input)
@@ -110,6 +120,7 @@ class Unpacked:
                 self.at += len(data)
                 return data
             if not more:
+                self.over = True
                 return b""
 
     def skip(self, offset: int) -> bool:
@@ -137,18 +148,22 @@ class GzipHandle(Handle):
         super().__init__(fd)
         self._stream = Unpacked(fd)
         self._head = b""
+        self._looking: Unpacked | None = None
 
     def reaches(self, offset: int) -> bool:
         return True  # nobody knows before it is read
 
     def head(self, size: int) -> bytes:
-        """The first bytes of what is in it, as far as they are there and whole."""
+        """The first bytes of what is in it, as far as they are there and whole; none yet while much in front holds none."""
         if len(self._head) < size:
-            stream, parts = Unpacked(self.fd), []
+            stream = self._looking = self._looking or Unpacked(self.fd)
+            parts = []
             with suppress(*BROKEN):  # whoever reads on is told
-                while size > stream.at and (part := stream.next(size - stream.at)):
+                while size > stream.at and (part := stream.next(size - stream.at, briefly=True)):
                     parts.append(part)
-            self._head = b"".join(parts)
+                if not parts and not stream.over:
+                    return self._head
+            self._head, self._looking = b"".join(parts), None
         return self._head[:size]
 
     def read(self, offset: int, size: int) -> bytes:
@@ -156,6 +171,11 @@ class GzipHandle(Handle):
         if offset < self._stream.at:
             self._stream = Unpacked(self.fd)
         return self._stream.take(size) if self._stream.skip(offset) else b""
+
+    def read_on(self, size: int) -> bytes | None:
+        """What follows that which was read last; None: nothing yet, and it has taken long enough to say so."""
+        data = self._stream.next(size, briefly=True)
+        return data if data or self._stream.over else None
 
     @property
     def whole(self) -> bool:

@@ -19,8 +19,6 @@ AT_ONCE = 64  # connections accepted in one turn of the loop
 RECHECK = 0.1  # seconds until it is looked again whether there is room
 HANDSHAKE = 30.0  # seconds for a TLS handshake
 SAY = 60.0  # seconds between two words on connections that wait for file handles
-
-
 OWN = 16
 """File handles that the process itself needs, more or less."""
 _open: WeakSet[asyncio.BaseTransport] = WeakSet()

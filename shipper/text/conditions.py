@@ -56,13 +56,12 @@ class Condition:
 
     def select(self, batch: Batch) -> bool | list[bool]:
         """One answer for the whole batch when no event of it holds a field that is read, else one for each event."""
-        for path in self._paths:
-            if path.within(batch):
-                events, attrs = batch.events, batch.attrs
-                if self._patience is not None and len(events) > 1:
-                    return self._patience.chunk(batch.size, lambda: self._many(events, attrs))
-                return self._many(events, attrs)
-        return self._one({}, batch.attrs)
+        if not any(path.within(batch) for path in self._paths):
+            return self._one({}, batch.attrs)
+        events, attrs = batch.events, batch.attrs
+        if self._patience is not None and len(events) > 1:
+            return self._patience.chunk(batch.size, lambda: self._many(events, attrs))
+        return self._many(events, attrs)
 
     def one_by_one(self, batch: Batch) -> list[bool | str]:
         """One answer for each event; where a pattern took too long, why. For when `select` raised TooSlow."""

@@ -82,6 +82,23 @@ def test_a_flipped_bit_costs_one_record(tmp_path: Path) -> None:
     assert buffer.waiting == 0
 
 
+def test_a_damaged_heading_costs_nothing_and_is_told_once(tmp_path: Path) -> None:
+    """All records behind it come out; it is counted, also when the segment is opened twice, and the segment is kept."""
+    segment = filled(tmp_path / "b", 10)
+    data = bytearray(segment.read_bytes())
+    data[10] ^= 1
+    segment.write_bytes(data)
+    buffer = store(tmp_path / "b")
+    assert len(buffer.read(1, 1)) == 1
+    buffer._stop_reading()
+    assert everything(buffer) == list(range(1, 10))
+    found = lost(buffer)
+    assert (found.records, found.events) == (1, 0)
+    buffer.mark(0, 1)
+    buffer.tidy()
+    assert [path.name for path in (tmp_path / "quarantine").iterdir()] == [segment.name]
+
+
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b"\xf1sh", b"\xf1shp\1\2\3\4\xff\xff\0\0" + b"\0" * 16])
 def test_a_torn_tail_is_nobodys_loss(tmp_path: Path, tail: bytes) -> None:
     """Zeros and half a frame at the end were never acknowledged: all comes out, nothing is counted."""

@@ -57,7 +57,8 @@ def test_t32_block(bench: Bench) -> None:
             dropped = agent.metric("shipper_dropped_events_total")
             assert agent.stop() == 0
     late = p99(writer, live.taken, until=full - 1)
-    bench.figure("seconds until the buffer was full", "> 5", full - began)
+    bench.figure("seconds until the buffer was full", ">= 3", full - began)
+    assert full - began >= 3  # else p99 says little
     bench.figure("p99 of the live one until then, s", "<= 1", late)
     bench.figure("bytes on disk", f"<= {CAP}", most)
     bench.figure("dropped", "0", dropped)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.agent import Agent
 from tests.faults.bench.answers import Answer
-from tests.faults.bench.clients import HttpClient
+from tests.faults.bench.clients import HttpClient, TcpClient, UdpClient
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.needs import requires
 from tests.faults.bench.ports import free_port
 from tests.faults.bench.scenario import Bench
-from tests.faults.bench.under import prlimit
+from tests.faults.bench.tiers import tier
+from tests.faults.bench.under import busy, memory_cgroup, nice, prlimit
 from tests.faults.bench.wallclock import WallClock
 from tests.faults.bench.wire import Asked
+from tests.faults.bench.writers import FileWriter
 
 pytestmark = pytest.mark.faults
 DAY = 86_400
+MIB = 1 << 20
 
 
 def log_to(server: Destination, **delivery: Any) -> dict[str, Any]:
@@ -71,6 +77,93 @@ def test_t35_too_few_file_handles(bench: Bench) -> None:
     bench.figure("share of a core while nothing can be accepted", "<= 0.3", load)
     verdict.clean(floor=3000, duplicates=0)
     assert load <= 0.3
+
+
+@requires("cgroup")
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_t36_memory(bench: Bench) -> None:
+    """T36: with the output down for 60 s (nightly 30 min), events of 1 KiB, a buffer of 4 GiB and 256 MiB for the process,
+    the kernel kills nothing, resident memory stays within 200 MiB, and then everything arrives.
+    """
+    log, rate, seconds = bench.folder / "app.log", tier(c=3000, n=2000), tier(c=60, n=1800)
+    bench.oracle.source("app.log", 1024).append(log, 60_000)  # and as fast as it can read
+    with Destination(keep=lambda event: {"message": event["message"]}) as server, memory_cgroup(256 << 20) as group:
+        config = log_to(server, buffer={"disk": "4GiB"}, concurrency=1, retry={"max": "1s"})
+        server.close()
+        with bench.agent(config, under=group.words()) as agent:
+            with FileWriter(bench.oracle, log, rate, size=1024):
+                time.sleep(seconds)
+            down = agent.rss(peak=True)
+            assert agent.metric("shipper_buffer_events", output="out") > 60_000 + rate * seconds * 0.8
+            server.open()
+            bench.oracle.wait(agent, server.taken, 60 + seconds)
+            peak = agent.rss(peak=True)
+            bench.sound(agent)
+            assert agent.stop() == 0
+        killed = group.kills
+    verdict = bench.oracle.verdict(server.taken)
+    bench.figure("killed for want of memory", "0", killed)
+    bench.figure("MiB resident at most, output down", "<= 200", down / MIB)
+    bench.figure("MiB resident at most, catching up", "<= 200", peak / MIB)
+    bench.figure("lost, twice", "0, 0", f"{len(verdict.missing)}, {verdict.duplicates}")
+    assert (killed, peak <= 200 * MIB) == (0, True)
+    verdict.clean(floor=100_000, duplicates=0)
+
+
+def kernel_drops(port: int) -> int:
+    """Datagrams to this port that the kernel has thrown away, by its own count."""
+    rows = (row.split() for row in Path("/proc/net/udp").read_text().splitlines()[1:])
+    return sum(int(row[-1]) for row in rows if row[1].endswith(f":{port:04X}"))
+
+
+def test_t37_starved(bench: Bench) -> None:
+    """T37: stopped for 10 s (SIGSTOP), then at nice 19 beside two busy loops for 8 s, nothing of files, TCP and HTTP is
+    lost or doubled; of UDP, received + dropped by the kernel == sent.
+    """
+    log, udp, tcp, web = bench.folder / "app.log", free_port(socket.SOCK_DGRAM), free_port(), free_port()
+    with Destination() as server, contextlib.ExitStack() as load:
+        config = log_to(server, batch={"wait": "200ms"}, concurrency=1)
+        config["inputs"]["udp"] = {"type": "syslog", "listen": f"udp://127.0.0.1:{udp}"}
+        config["inputs"]["tcp"] = {"type": "syslog", "listen": f"tcp://127.0.0.1:{tcp}"}
+        config["inputs"]["web"] = {"type": "http", "listen": f"127.0.0.1:{web}"}
+        with bench.agent(config, under=nice(19)) as agent:
+            sender = UdpClient(bench.oracle, udp, rate=1000)
+            clients = (FileWriter(bench.oracle, log, 500), TcpClient(bench.oracle, tcp), HttpClient(bench.oracle, web, timeout=60))
+            for each in (sender, *clients):
+                load.enter_context(each)
+            agent.wait_for(lambda: len(server.taken) > 1000)
+            agent.signal(signal.SIGSTOP)
+            time.sleep(10)
+            agent.signal(signal.SIGCONT)
+            with busy(2):
+                time.sleep(8)
+            for each in (sender, *clients):
+                each.stop()
+            bench.oracle.wait(agent, server.taken, 60)
+            agent.wait_for(lambda: udp_seen(agent) + udp_dropped(agent) >= sender.done, what="to count all datagrams")
+            received, dropped = udp_seen(agent), udp_dropped(agent)
+            by_kernel = kernel_drops(udp)
+            agent.wait_for(lambda: agent.metric("shipper_in_flight_events") == 0)
+            bench.sound(agent)
+            assert agent.stop() == 0
+    verdict = bench.oracle.verdict(server.taken)
+    arrived = bench.oracle.reading(server.taken).seen["udp"].total()
+    bench.figure("UDP received + dropped - sent", "0", received + dropped - sender.done)
+    bench.figure("UDP sent, dropped by the kernel", "counted", f"{sender.done}, {by_kernel}")
+    bench.figure("lost, twice on file, TCP and HTTP", "0, 0", f"{len(verdict.missing)}, {verdict.duplicates}")
+    assert (received + dropped, dropped, arrived) == (sender.done, by_kernel, received)
+    assert clients[1].lost == 0
+    assert clients[2].statuses.keys() == {200}
+    verdict.clean(floor=10_000, duplicates=0)
+
+
+def udp_seen(agent: Agent) -> int:
+    return int(agent.metric("shipper_input_events_total", input="udp"))
+
+
+def udp_dropped(agent: Agent) -> int:
+    return int(agent.metric("shipper_dropped_events_total", component="udp", reason="kernel_udp_drops"))
 
 
 @requires("gcc")

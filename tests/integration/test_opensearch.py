@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.agent import ndjson, shipper, write_config
+from tests.e2e.agent import Agent, ndjson, shipper, write_config
 from tests.integration.rest import call, documents
 from tests.servers import Url
 
@@ -117,3 +119,65 @@ def test_a_mapping_conflict_goes_to_the_dead_letters_with_the_servers_reason(ope
         assert letter["component"] == "es"
         assert "failed to parse field [amount] of type [integer]" in letter["reason"]
         assert letter["event"]["amount"] == "a lot"
+
+
+def test_a_line_that_is_sent_twice_is_one_document(opensearch: Url, tmp_path: Path) -> None:
+    """With `id: auto`, after the positions were set back to where a crash would have left them, all lines go again and
+    none is two documents; equal lines stay as many documents as there are lines."""
+    write_log(tmp_path / "app.log", 3000)
+    with (tmp_path / "app.log").open("a") as log:
+        log.write('{"id": -1, "message": "the same"}\n' * 50)
+    state = tmp_path / "shipper-data" / "state"
+    dead = config(tmp_path / "app.log", {"endpoints": ["http://127.0.0.1:1"], "index": "once", "id": "auto"})
+    with Agent(dead, tmp_path) as agent:  # it hands the first batches on, and is killed before anything arrives
+        agent.wait_for(lambda: agent.metric("shipper_input_events_total", input="app") > 0)
+        agent.kill()
+    shutil.copytree(state, tmp_path / "before")
+
+    live = config(tmp_path / "app.log", {"endpoints": [str(opensearch)], "index": "once", "id": "auto"})
+    run(live, tmp_path)
+    first = documents(opensearch, "once")
+    for folder in (state, tmp_path / "shipper-data" / "buffers"):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(tmp_path / "before", state)
+    second = shipper("run", "--once", "-c", write_config(live, tmp_path), env={"REGION": "eu-1"})
+    assert second.returncode == 0 and "delivered: es 3050" in second.stderr, second.stderr
+
+    found = documents(opensearch, "once")
+    assert sorted(event["id"] for event in found) == [-1] * 50 + list(range(3000))
+    assert {event["_id"] for event in found} == {event["_id"] for event in first}
+    assert not any("_shipper_id" in event for event in found)
+
+
+def test_events_that_filters_drop_and_multiply_are_the_same_documents_again(opensearch: Url, tmp_path: Path) -> None:
+    """A function that makes two events of one or none, by two pipelines: all of it twice is what it was once."""
+    write_log(tmp_path / "app.log", 400)
+    (tmp_path / "f.py").write_text(
+        "def process(event):\n"
+        "    if event['id'] % 4 == 0:\n"
+        "        return None\n"
+        "    return [event, {'id': -event['id']}] if event['id'] % 4 == 1 else {'id': event['id']}\n"
+    )
+    settings = {
+        **config(tmp_path / "app.log", {"endpoints": [str(opensearch)], "index": "many", "id": "auto"}, ["parse"]),
+        "pipelines": {
+            "one": {"inputs": ["app"], "filters": ["parse", "python"], "outputs": ["es"]},
+            "two": {"inputs": ["app"], "filters": ["parse"], "outputs": [{"output": "es", "when": "id == 7"}]},
+        },
+    }
+    settings["filters"]["python"] = {"type": "python", "file": "f.py"}
+    run(settings, tmp_path)
+    first = {event["_id"]: event["id"] for event in documents(opensearch, "many")}
+    made = [n for n in range(400) if n % 4] + [-n for n in range(400) if n % 4 == 1]
+    assert sorted(first.values()) == sorted([*made, 7])
+
+    positions = tmp_path / "shipper-data" / "state" / "input-app" / "positions"
+    for slot in positions.iterdir():  # as if nothing had been acknowledged
+        body = json.loads(slot.read_bytes().split(b" ", 1)[1])
+        for entry in body["files"]:
+            entry.update(offset=0, mark=[0, ""])
+        text = json.dumps(body, separators=(",", ":")).encode()
+        slot.write_bytes(b"%08x %b\n" % (zlib.crc32(text), text))
+    done = shipper("run", "--once", "-c", write_config(settings, tmp_path), env={"REGION": "eu-1"})
+    assert done.returncode == 0 and "400 events read" in done.stderr, done.stderr
+    assert {event["_id"]: event["id"] for event in documents(opensearch, "many")} == first

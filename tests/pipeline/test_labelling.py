@@ -10,9 +10,16 @@ from typing import Any
 import pytest
 
 from shipper.batch import ID
+from shipper.clock import Clock
 from shipper.config.load import load
 from shipper.config.model import Config
+from shipper.delivery.dead_letters import DeadLetters
+from shipper.delivery.letters import Letter
+from shipper.delivery.replay import Stock
+from shipper.delivery.shelf import Shelf
 from shipper.pipeline.labelling import fitting, mark
+from shipper.pipeline.replay import configured as replaying
+from shipper.pipeline.replay import ways
 from shipper.pipeline.runner import Runner
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -109,6 +116,17 @@ outputs: {named: {type: named}}
     letters = (tmp_path / "data" / "dead_letters" / "strict.ndjson").read_text().splitlines()
     ids = [json.loads(line)["event"][ID] for line in letters]
     assert len(set(ids)) == 2 and all(FORM.fullmatch(name) for name in ids)
+
+
+@pytest.mark.parametrize(("kind", "there"), [("named", True), ("memory", False)])
+async def test_a_letter_that_is_sent_again_is_the_same_document(kind: str, there: bool, tmp_path: Path) -> None:
+    """With the id that it was set aside with, where ids are wanted; without it elsewhere."""
+    config = configured(tmp_path, f"inputs: {{in: {{type: lines}}}}\noutputs: {{out: {{type: {kind}}}}}")
+    await DeadLetters(tmp_path / "data" / "dead_letters", Clock()).put("out", [Letter({"n": 1, ID: "f-0@x"}, "no")])
+    shelf = Shelf(tmp_path / "data" / "dead_letters")
+    (way,) = ways(config, "out")
+    found = await kept(replaying(config, way, Stock(shelf, "out", Clock(), 1.0)))
+    assert found == {"out": [{"n": 1, **({ID: "f-0@x"} if there else {})}]}
 
 
 @pytest.mark.parametrize(("before", "after", "same"), [("memory", "named", False), ("named", "named", True)])

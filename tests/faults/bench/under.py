@@ -104,3 +104,17 @@ def busy(count: int) -> Iterator[None]:
         for burner in burners:
             burner.kill()
             burner.wait()
+
+
+def network() -> list[str]:
+    """In a network of its own, in which there is nothing but loopback: ports that others have are free there."""
+    return ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+
+
+def listening(pid: int) -> list[str]:
+    """What a process listens on, as `ss` says: `tcp 127.0.0.1:80`."""
+    rows = subprocess.run(
+        ["nsenter", "-t", str(pid), "-n", "ss", "-Hltnup"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    mine = [row.split() for row in rows if f"pid={pid}," in row]
+    return [f"{fields[0]} {fields[4]}" for fields in mine]
