@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,21 @@ class Damage:
     length: int
     torn: bool
     """At the end of the file and never finished: nobody was told that it is safe."""
+
+
+@dataclass
+class Lost:
+    """What could not be read: said once, by whoever asks for it."""
+
+    records: int = 0
+    """Damaged places, each at least one record."""
+    events: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, note: str, events: int) -> None:
+        self.records += 1
+        self.events += events
+        self.notes.append(note)
 
 
 class Reader:

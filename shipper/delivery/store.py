@@ -11,7 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from shipper.batch import Piece
 from shipper.delivery.disk import Disk
 from shipper.delivery.frames import RECORD, frame
 from shipper.delivery.progress import MOST, Done, Progress
-from shipper.delivery.segments import VERSION, Damage, Reader, Segment, about, first_of, heading, name_of
+from shipper.delivery.segments import VERSION, Damage, Lost, Reader, Segment, about, first_of, heading, name_of
 
 SEGMENT = 16 * 2**20
 
@@ -34,21 +34,6 @@ class Record:
     @property
     def end(self) -> int:
         return self.first + self.piece.count
-
-
-@dataclass
-class Lost:
-    """What could not be read: said once, by whoever asks for it."""
-
-    records: int = 0
-    """Damaged places, each at least one record."""
-    events: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, note: str, events: int) -> None:
-        self.records += 1
-        self.events += events
-        self.notes.append(note)
 
 
 class Store:

@@ -19,8 +19,10 @@ from shipper.files.tail import Tailed
 if TYPE_CHECKING:
     from shipper.files.census import Census
 
-COPY_WAIT = 0.8
+COPY_WAIT = 0.7
 """Seconds for which a file that begins like another and does not grow waits for the other to be truncated."""
+SYNC_RATE = 16 << 20
+"""Bytes a second that a slow disk takes: logrotate syncs a copy before it truncates the original."""
 RECENT = 60.0
 """Seconds after a truncation in which a file found may be the copy made before it."""
 
@@ -95,7 +97,8 @@ class Copies:
             unseen = [owner for owner in originals if owner.busy or owner.looked < file.suspected]
             for owner in originals:
                 self._census.warm(owner, now)
-            if unseen or now - file.suspected < COPY_WAIT:
+            whole = any(owner.entry is not None and is_copy(owner.entry, file.path, handle) for owner in originals)
+            if unseen or now - file.suspected < COPY_WAIT + whole * size / SYNC_RATE:
                 return False
         return True
 

@@ -86,7 +86,8 @@ class Unpacked:
         """No member has begun that has not ended: nothing is missing."""
         self.over = False
         """When nothing was given out: there is nothing more."""
-        self._taken = 0  # compressed bytes taken
+        self.taken = 0
+        """Compressed bytes taken."""
         self._input = b""
         self._stream: Any = isal_zlib.decompressobj(wbits=31)
 
@@ -101,8 +102,8 @@ class Unpacked:
                 if briefly and read:
                     return b""
                 read = True
-                self._input = os.pread(self.fd, CHUNK, self._taken)
-                self._taken += len(self._input)
+                self._input = os.pread(self.fd, CHUNK, self.taken)
+                self.taken += len(self._input)
             if self.between:
                 padded, self._input = bool(self._input), self._input.lstrip(b"\0")  # between members
                 if not self._input:
@@ -173,9 +174,13 @@ class GzipHandle(Handle):
         return self._stream.take(size) if self._stream.skip(offset) else b""
 
     def read_on(self, size: int) -> bytes | None:
-        """What follows that which was read last; None: nothing yet, and it has taken long enough to say so."""
-        data = self._stream.next(size, briefly=True)
-        return data if data or self._stream.over else None
+        """The same behind what was read last, but of a bounded part of the file; None: nothing in that, and more to come."""
+        stream, parts = self._stream, []
+        until = stream.taken + CHUNK
+        while size and stream.taken <= until and (part := stream.next(size, briefly=True)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts) if parts or stream.over else None
 
     @property
     def whole(self) -> bool:

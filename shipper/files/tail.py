@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shipper.files.assembling import Assembler
 from shipper.files.checkpoints import Entry
-from shipper.files.handles import Handle
+from shipper.files.handles import GzipHandle, Handle
 from shipper.files.identity import HEAD, Digest, Key
 from shipper.files.reading import CHUNK
 
@@ -63,8 +63,10 @@ class Tailed:
         self.copied: Entry | None = None
         """Of a gzip file: what it is a copy of, as long as that is there too."""
 
-    def read(self) -> bytes | memoryview:
+    def read(self) -> bytes | memoryview | None:
         """The next bytes, at most a chunk; raises Changed when those before are not the ones read before, and Unreadable.
+
+        None: a part of a packed file that held nothing, and there is more.
 
         The bytes before the position are read again with the next ones: that a file was truncated and has
         grown beyond its old size is seen at no further cost.
@@ -75,6 +77,8 @@ class Tailed:
         try:
             if not size and self.truncated and (data := self._behind_hole()) is not None:
                 return data
+            if isinstance(self.handle, GzipHandle) and self.handle.length == lines.read:
+                return self.handle.read_on(CHUNK)
             data = self.handle.read(lines.read - size, CHUNK + size)
         except OSError as error:
             raise Unreadable from error

@@ -11,6 +11,7 @@ from shipper.component import Scope
 from shipper.files.assembling import Assembler, Ready
 from shipper.files.census import Census, Following
 from shipper.files.checkpoints import Entry, Positions
+from shipper.files.copies import COPY_WAIT
 from shipper.files.handles import BROKEN, GzipHandle, Handle
 from shipper.files.identity import HEAD, Digest
 from shipper.files.reading import MARK, Lines
@@ -166,6 +167,9 @@ class Tailer:
                 data = file.read()
                 if not turn and file.verify():  # what was read before a truncation is not its new beginning
                     self.positions.changed()
+                if data is None:
+                    await asyncio.sleep(0)
+                    continue
                 if not data:
                     break
                 if self._ids:
@@ -283,11 +287,14 @@ class Tailer:
         size = 0 if file.handle is None else file.handle.stat().st_size
         if file.gone and not size and now - file.since >= self.following.rotate_wait:
             self.census.drop(file)
-        elif size and file.suspected is None:
+        due = now if file.suspected is None else file.suspected + COPY_WAIT
+        if size and now >= due:
             self._rescan.set()
         file.pause = min(max(file.pause * 2, SHORTEST), self.following.poll_interval)
         file.due = now + file.pause
-        if file.pause >= self.following.poll_interval and not file.gone:
+        if now < due:
+            file.due = min(file.due, due)
+        elif file.pause >= self.following.poll_interval and not file.gone:
             self.census.hot.pop(file, None)
 
     async def _changed(self, file: Tailed, submit: Submit, now: float) -> None:

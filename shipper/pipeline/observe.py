@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from shipper.batch import Batch, Piece, Write
-from shipper.delivery.store import Lost
+from shipper.delivery.segments import Lost
 from shipper.errors import Partial, Rejected, TooLarge, Unavailable
 from shipper.pipeline.stall import Held
 

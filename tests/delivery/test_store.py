@@ -8,8 +8,8 @@ import pytest
 
 from shipper.batch import Piece
 from shipper.delivery.buffers import find, identity, open_store
-from shipper.delivery.segments import heading
-from shipper.delivery.store import Lost, Store
+from shipper.delivery.segments import Lost, heading
+from shipper.delivery.store import Store
 from shipper.testing import FakeOutput
 from tests.delivery.simdisk import SimDisk
 

@@ -209,7 +209,11 @@ def test_t48_mutants(bench: Bench) -> None:
     given = hypothesis.given(mutants())(one)
     given = hypothesis.seed(bench.seed)(given)
     settings = hypothesis.settings(
-        max_examples=count, deadline=None, database=None, phases=phases, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     with Commands(bench.folder, warm=True, env={"LINES": LINES}) as run:
         settings(given)()

@@ -161,7 +161,9 @@ def file_to(server: Destination) -> dict[str, Any]:
         "data_dir": "./data",
         "checkpoint_interval": "200ms",
         "inputs": {"app": {"type": "file", "include": ["./app.log"], "poll_interval": "50ms"}},
-        "outputs": {"out": {"type": "http", "url": server.url, "delivery": {"batch": {"wait": "50ms"}, "concurrency": 1}}},
+        "outputs": {
+            "out": {"type": "http", "url": server.url, "delivery": {"batch": {"wait": "50ms"}, "concurrency": 1}}
+        },
     }
 
 
@@ -178,7 +180,9 @@ def file_to_file() -> dict[str, Any]:
         "data_dir": "./data",
         "checkpoint_interval": "200ms",
         "inputs": {"app": {"type": "file", "include": ["./app.log"], "poll_interval": "50ms"}},
-        "outputs": {"out": {"type": "file", "path": "./out/all.ndjson", "delivery": {"batch": {"events": 500}, "retry": retry}}},
+        "outputs": {
+            "out": {"type": "file", "path": "./out/all.ndjson", "delivery": {"batch": {"events": 500}, "retry": retry}}
+        },
     }
 
 

@@ -129,7 +129,11 @@ def test_t37_starved(bench: Bench) -> None:
         config["inputs"]["web"] = {"type": "http", "listen": f"127.0.0.1:{web}"}
         with bench.agent(config, under=nice(19)) as agent:
             sender = UdpClient(bench.oracle, udp, rate=1000)
-            clients = (FileWriter(bench.oracle, log, 500), TcpClient(bench.oracle, tcp), HttpClient(bench.oracle, web, timeout=60))
+            clients = (
+                FileWriter(bench.oracle, log, 500),
+                TcpClient(bench.oracle, tcp),
+                HttpClient(bench.oracle, web, timeout=60),
+            )
             for each in (sender, *clients):
                 load.enter_context(each)
             agent.wait_for(lambda: len(server.taken) > 1000)

@@ -19,6 +19,7 @@ import pytest
 
 from tests.e2e.agent import Agent, shipper
 from tests.faults.bench.answers import OK, Answer
+from tests.faults.bench.commands import Commands
 from tests.faults.bench.configs import log_to
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.needs import requires
@@ -77,7 +78,24 @@ def asked(port: int, method: str, path: str, headers: dict[str, str], body: byte
 
 def odd(rng: Any, depth: int = 0) -> Any:
     """A JSON value of any type: of what a schema would want, mostly something else."""
-    kinds = [None, True, -1, 2**63, 2**64 - 1, -(2**63), 1e308, 0.1, "", "x" * 200, "\0", "é\u2028", "/etc/passwd", "${HOME}", "{x}", "inputs"]
+    kinds = [
+        None,
+        True,
+        -1,
+        2**63,
+        2**64 - 1,
+        -(2**63),
+        1e308,
+        0.1,
+        "",
+        "x" * 200,
+        "\0",
+        "é\u2028",
+        "/etc/passwd",
+        "${HOME}",
+        "{x}",
+        "inputs",
+    ]
     how = rng.random()
     if how < 0.3 and depth < 5:
         names = ("message", "inputs", "type", "timestamp", "level", "reload", "token", "", "a.b", "shipper_error")
@@ -99,7 +117,7 @@ data_dir: ./data
 api: {listen: "127.0.0.1:0", token: t0p-s3cret}
 inputs: {web: {type: http, listen: "127.0.0.1:PORT", max_body_bytes: 64KiB}}
 filters: {parse: {type: parse, format: json}}
-outputs: {out: {type: blackhole}}
+outputs: {out: {type: blackhole, delivery: {batch: {wait: 0s}}}}
 """
     port = free_port()
     with bench.agent(config.replace("PORT", str(port))) as agent:
@@ -109,7 +127,7 @@ outputs: {out: {type: blackhole}}
             page = json.loads(agent.get("/status", token="t0p-s3cret"))
             kept = {name: sorted(page[name]) for name in ("inputs", "outputs", "pipelines") if name in page}
             reloads = agent.metric("shipper_reloads_total")
-            made = sorted(str(path) for path in bench.folder.rglob("*") if not path.name.startswith("agent."))
+            made = sorted(path.name for path in bench.folder.iterdir())
             return kept, reloads, agent.pid, agent.config.read_text(), made
 
         before = state()
@@ -117,12 +135,19 @@ outputs: {out: {type: blackhole}}
         answers, inputs = Counter[int](), Counter[int]()
         for _ in range(count):
             body = orjson.dumps(odd(bench.rng), option=orjson.OPT_NON_STR_KEYS)
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-            answers[asked(api, bench.rng.choice(METHODS), bench.rng.choice(PATHS), {**own, **headers}, body)] += 1
-            inputs[asked(port, "POST", "/" + bench.rng.choice(PATHS).lstrip("/*")[:100].replace("?", ""), {**own, **headers}, body)] += 1
+            headers = {**own, "Content-Type": "application/json", "Content-Length": str(len(body))}
+            method, path = bench.rng.choice(METHODS), bench.rng.choice(PATHS)
+            answers[asked(api, method, path, headers, body)] += 1
+            answers[asked(api, method, path, own)] += 1
+            inputs[asked(port, "POST", "/status", headers, body)] += 1
         shown = {path: asked(api, "GET", path, own) for path in PATHS}
-        foreign = {asked(api, "GET", path, {"Host": host}) for host in HOSTS for path in ("/status", "/metrics", "/livez", "/")}
-        tokens = {asked(api, "GET", "/status", {**own, "Authorization": f"Bearer {bad}"}) for bad in ("", "t0p-s3cre", "T0P-S3CRET", "null")}
+        foreign = {
+            asked(api, "GET", path, {"Host": host}) for host in HOSTS for path in ("/status", "/metrics", "/livez", "/")
+        }
+        tokens = {
+            asked(api, "GET", "/status", {**own, "Authorization": f"Bearer {bad}"})
+            for bad in ("", "t0p-s3cre", "T0P-S3CRET", "null")
+        }
         after = state()
         bench.sound(agent)
         assert agent.stop() == 0
@@ -132,7 +157,7 @@ outputs: {out: {type: blackhole}}
     assert after == before
     assert not [status for status in {*answers, *inputs} if status >= 500]
     assert inputs[200] > count / 10 and inputs[400] > 0, inputs
-    assert answers[200] < count / 2
+    assert answers[200] > 0 and answers[400] >= count, answers  # health; whatever brings a body
     assert {path for path, status in shown.items() if status == 200} == {"/livez", "/readyz", "/metrics"}, shown
     assert foreign == {403}
     assert tokens == {401}
@@ -172,9 +197,24 @@ def wrong(token: str) -> Iterator[str]:
     """What is nearly the header, or what some server took for it."""
     yield from (f"Bearer {token[:n]}" for n in range(len(token)))
     yield from (f"Bearer {token}{more}" for more in ("x", "\0", " x", ",", ";a=b", "%00", "\t\t.", token))
-    yield from (f"Bearer {less}" for less in (token.upper(), token.swapcase(), f"x{token}", f'"{token}"', f"{token} {token}"))
-    yield from (token, f"Basic {token}", f"Token {token}", f"ApiKey {token}", f"Bearer{token}", "Bearer", "Bearer null", "Bearer undefined")
-    yield from ("Bearer " + chr(ord(token[0]) + 0x80) + token[1:], f"Bearer {token[:-1]}\xe4", f"Bearer, Bearer {token}")
+    yield from (
+        f"Bearer {less}" for less in (token.upper(), token.swapcase(), f"x{token}", f'"{token}"', f"{token} {token}")
+    )
+    yield from (
+        token,
+        f"Basic {token}",
+        f"Token {token}",
+        f"ApiKey {token}",
+        f"Bearer{token}",
+        "Bearer",
+        "Bearer null",
+        "Bearer undefined",
+    )
+    yield from (
+        "Bearer " + chr(ord(token[0]) + 0x80) + token[1:],
+        f"Bearer {token[:-1]}\xe4",
+        f"Bearer, Bearer {token}",
+    )
 
 
 def test_t55_nobody_else_gets_in(bench: Bench) -> None:
@@ -247,12 +287,22 @@ outputs: {{out: {{type: blackhole}}}}
     bench.figure("requests", str(count), count)
     bench.figure("Welch's t, as a number without its sign", "< 4.5", abs(t))
     assert abs(t) < 4.5
-    equal = [f"{file}:{line}" for file in FILES for line, what in offences(file.read_text()) if what == "a secret compared by =="]
+    equal = [
+        f"{file}:{line}"
+        for file in FILES
+        for line, what in offences(file.read_text())
+        if what == "a secret compared by =="
+    ]
     assert not equal
     assert "hmac.compare_digest" in (HOUSE / "net/auth.py").read_text()
 
 
-ELSEWHERE = ["http://127.0.0.1:OTHER/stolen", "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd", "//127.0.0.1:OTHER/x"]
+ELSEWHERE = [
+    "http://127.0.0.1:OTHER/stolen",
+    "http://169.254.169.254/latest/meta-data/",
+    "file:///etc/passwd",
+    "//127.0.0.1:OTHER/x",
+]
 
 
 @requires("strace")
@@ -262,7 +312,20 @@ def test_t58_redirects(bench: Bench, status: int) -> None:
     connections of the process none goes elsewhere, and the credentials cross to nobody. Then it answers well, and nothing is lost.
     """
     trace = bench.folder / "connects"
-    under = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect", "-e", "signal=none", "-o", str(trace), "--"]
+    under = [
+        "strace",
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-e",
+        "trace=connect",
+        "-e",
+        "signal=none",
+        "-o",
+        str(trace),
+        "--",
+    ]
     heads: list[Head] = []
     with Destination() as other, Destination() as server:
         places = [place.replace("OTHER", str(other.port)) for place in ELSEWHERE]
@@ -283,7 +346,11 @@ def test_t58_redirects(bench: Bench, status: int) -> None:
             bench.sound(agent)
             assert agent.stop() == 0
     bench.oracle.verdict(server.taken).clean(duplicates=0)
-    reached = {row.partition("sa_family=")[2].partition("}")[0] for row in trace.read_text().splitlines() if "sa_family=AF_INET" in row}
+    reached = {
+        row.partition("sa_family=")[2].partition("}")[0]
+        for row in trace.read_text().splitlines()
+        if "sa_family=AF_INET" in row
+    }
     bench.figure("redirects followed", "0", len(other.requests))
     bench.figure("addresses that were connected to", "1", len(reached))
     assert len(server.requests) > len(places)
@@ -296,17 +363,19 @@ URLS = ["http://{host}/", "http://{service}.example/", "http://127.0.0.1:9@{host
         "file:///etc/passwd", "gopher://127.0.0.1/", "unix:///run/docker.sock", "http://", "//127.0.0.1/", "http://127.0.0.1\r\nHost: evil/"]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["http", "elasticsearch", "loki"])
-def test_t58_no_event_decides_the_host(bench: Bench, kind: str) -> None:
-    """T58: a field in the host, another scheme, what is no address: all refused by `validate` with 2."""
-    accepted = []
-    for url in URLS:
-        options: dict[str, Any] = {
-            "http": {"url": url}, "elasticsearch": {"endpoints": [url], "index": "x"}, "loki": {"url": url, "labels": {"a": "b"}},
-        }[kind]  # fmt: skip
-        config = {"data_dir": "./data", "inputs": {"i": {"type": "stdin"}}, "outputs": {"o": {"type": kind, **options}}}
-        (bench.folder / "shipper.yaml").write_text(json.dumps(config))
-        done = shipper("validate", "-c", bench.folder / "shipper.yaml")
-        accepted += [url] if done.returncode != 2 else []
-    bench.figure("addresses that were not refused", "0", len(accepted))
+def test_t58_no_event_decides_the_host(bench: Bench) -> None:
+    """T58: a field in the host, another scheme, what is no address: for each output all refused by `validate` with 2."""
+    accepted, tried = [], 0
+    with Commands(bench.folder, warm=True) as run:
+        for url in URLS:
+            for out in (
+                {"type": "http", "url": url},
+                {"type": "elasticsearch", "endpoints": [url], "index": "x"},
+                {"type": "loki", "url": url, "labels": {"a": "b"}},
+            ):
+                config = {"data_dir": "./data", "inputs": {"i": {"type": "stdin"}}, "outputs": {"o": out}}
+                (bench.folder / "shipper.yaml").write_text(json.dumps(config))
+                tried += 1
+                accepted += [out] if run("validate", "-c", "shipper.yaml").status != 2 else []
+    bench.figure("addresses that were not refused", "0", f"{len(accepted)} of {tried}")
     assert not accepted

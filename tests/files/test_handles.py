@@ -44,6 +44,23 @@ def test_a_compressed_file_in_the_making(tmp_path: Path) -> None:
     handle.close()
 
 
+@pytest.mark.parametrize("nothing", [gzip.compress(b"") * 30_000, bytes(600_000)])
+def test_much_that_holds_nothing(tmp_path: Path, nothing: bytes) -> None:
+    """A part of a packed file that holds nothing is passed a bounded step at a time, so that nothing else waits for it."""
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one\n") + nothing + gzip.compress(b"two\n"))
+    handle = open_file(str(path))
+    assert isinstance(handle, GzipHandle)
+    steps = [handle.read_on(1000) for _ in range(12)]
+    assert steps[0] == b"one\n"
+    assert set(steps[1:6]) == {None}
+    assert b"".join(filter(None, steps)) == b"one\ntwo\n"
+    assert steps[-1] == b""  # and that is the end
+    while not handle.head(100).startswith(b"one\n"):
+        pass
+    handle.close()
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     """A changed byte in a compressed file raises, and does not end in wrong text."""
     packed = bytearray(gzip.compress(bytes(range(256)) * 10))

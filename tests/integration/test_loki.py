@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.parse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from shipper.batch import Batch, Piece
+from shipper.clock import rfc3339
+from shipper.errors import Refused, Rejected, TooLarge, Unavailable
+from shipper.net.lokilimits import Limits
+from shipper.options import Size
+from shipper.options import Url as Option
+from shipper.outputs.loki import Loki
+from shipper.text.templates import Template
 from tests.e2e.agent import shipper, write_config
 from tests.integration.rest import call
 from tests.servers import Url
@@ -102,3 +111,89 @@ def test_entries_that_are_too_old_are_set_aside_alone(loki: Url, tmp_path: Path)
     letters = (tmp_path / "shipper-data" / "dead_letters" / "loki.ndjson").read_text().splitlines()
     assert sorted(json.loads(letter)["event"]["message"] for letter in letters) == ["107", "157", "57", "7"]
     assert all("too old" in json.loads(letter)["reason"] for letter in letters)
+
+
+def event_of(kind: str, more: int) -> tuple[dict[str, Any], dict[str, Template], dict[str, Template]]:
+    """An event, labels and metadata that lie exactly on a limit of Loki's, or `more` beyond it."""
+    labels = {"service": Template("limits"), "kind": Template(kind)}
+    metadata: dict[str, Template] = {}
+    event: dict[str, Any] = {"message": "x", "v": "v"}
+    match kind:
+        case "line_bytes":
+            event["message"] = "é" * (128 << 10) + "x" * more
+        case "label_value_bytes":
+            event["v"] = "é" * 1024 + "x" * more
+            labels["v"] = Template("{v}")
+        case "labels":
+            labels |= {f"l{n}": Template("x{v}") for n in range(13 + more)}
+        case "metadata_entries":
+            metadata = {f"m{n}": Template("{v}") for n in range(128 + more)}
+        case "metadata_bytes":
+            event["v"] = "x" * ((64 << 10) - 1 + more)
+            metadata = {"m": Template("{v}")}
+        case "age":
+            event["timestamp"] = rfc3339(time.time() - 7 * 86400 + 60 - 120 * more)
+        case "ahead":
+            event["timestamp"] = rfc3339(time.time() + 600 - 60 + 120 * more)
+    return event, labels, metadata
+
+
+NO_LIMITS = Limits(
+    line_bytes=Size(1 << 30), labels=1000, label_value_bytes=Size(1 << 20), metadata_entries=1000,
+    metadata_bytes=Size(1 << 20), age=None, ahead=None,
+)  # fmt: skip
+KINDS = ["line_bytes", "label_value_bytes", "labels", "metadata_entries", "metadata_bytes", "age", "ahead"]
+
+
+@pytest.mark.parametrize("format", ["json", "protobuf"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_our_limits_are_lokis(kind: str, format: Literal["json", "protobuf"], loki: Url) -> None:
+    """What lies on a limit Loki takes and so do we; what lies beyond it Loki refuses, and we set it aside."""
+    for more in (0, 1):
+        event, labels, metadata = event_of(kind, more)
+        output = Loki(
+            url=Option(str(loki)), labels=labels, structured_metadata=metadata, line="message", format=format,
+            limits=NO_LIMITS,
+        )  # fmt: skip
+        await output.open()
+        try:
+            (piece,) = output.encode(Batch([event]))
+            assert isinstance(piece, Piece)
+            if more:
+                with pytest.raises(Rejected):
+                    await output.write([piece])
+            else:
+                await output.write([piece])
+            output.limits = Limits()
+            (found,) = output.encode(Batch([event]))
+        finally:
+            await output.close()
+        if more:
+            assert isinstance(found, Refused) and f"(limits.{kind})" in found.reason
+        else:
+            assert isinstance(found, Piece)
+
+
+async def test_a_request_larger_than_loki_takes(loki: Url) -> None:
+    """Loki refuses a request over `request_bytes` as a whole (which is why we split before), and takes one below it."""
+    options: dict[str, Any] = {"url": Option(str(loki)), "labels": {"service": Template("large")}, "line": "message"}
+    large = Loki(**options, limits=Limits(request_bytes=Size(1 << 30)))
+    await large.open()
+    try:
+        (piece,) = large.encode(Batch([{"message": "x" * 200_000}]))
+        assert isinstance(piece, Piece)
+
+        async def write(pieces: int) -> None:
+            """When it may: more than 4 MB a second are 429."""
+            async with asyncio.timeout(20):
+                while True:
+                    try:
+                        return await large.write([piece] * pieces)
+                    except Unavailable:
+                        await asyncio.sleep(0.2)
+
+        await write(20)
+        with pytest.raises(TooLarge):
+            await write(25)
+    finally:
+        await large.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.faults.bench.scenario import Bench
 
 TRIES = 500
 QUIET = 1.5
-"""Seconds: longer than a file waits that looks like a copy in the making (0.8), and several looks at the folder."""
+"""Seconds: longer than a file waits that looks like a copy in the making (0.7), and several looks at the folder."""
 
 
 def files_to(server: Destination, *include: Path | str, **options: Any) -> dict[str, Any]:
@@ -61,12 +62,12 @@ def recycled(path: Path, inode: int, text: bytes) -> bool:
     return path.exists()
 
 
-def logrotate(folder: Path, log: Path, *rules: str) -> None:
-    """What the real logrotate does to a file, now."""
+def logrotate(folder: Path, log: Path, *rules: str, under: Sequence[str] = ()) -> None:
+    """What the real logrotate does to a file, now; `under` are words before its command line, as the agent's."""
     log.parent.chmod(0o755)  # it does not work in folders that others may write to
     config = folder / "logrotate.conf"
     config.write_text("\n".join([f"{log} {{", "rotate 100", "missingok", *rules, "}\n"]))
     config.chmod(0o644)
-    words = ["logrotate", "-f", "-s", str(folder / "logrotate.state"), str(config)]
+    words = [*under, "logrotate", "-f", "-s", str(folder / "logrotate.state"), str(config)]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
