@@ -185,11 +185,11 @@ class EventFilter(Filter):
         event, attrs, events = self.event, batch.attrs, batch.events
         if events and ID in events[0]:  # whatever an author makes of an event, its id stays with it
             made = [(event(each.copy(), attrs), each.get(ID)) for each in events]
-            kept = [(out, text) for out, text in made if out is not None]
-            for out, text in kept:
+            kept = [(new, text) for new, text in made if new is not None]
+            for new, text in kept:
                 if text is not None:
-                    out[ID] = text
-            batch.events = [out for out, _ in kept]
+                    new[ID] = text
+            batch.events = [new for new, _ in kept]
             return batch
         batch.events = [out for each in events if (out := event(each.copy(), attrs)) is not None]
         return batch

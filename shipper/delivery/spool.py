@@ -12,6 +12,7 @@ from typing import TypeVar
 from shipper.batch import Piece, Put
 from shipper.clock import Clock, Timer
 from shipper.delivery.futures import failure, settle
+from shipper.delivery.marks import TIDY, Marks
 from shipper.delivery.store import Record, Store
 from shipper.errors import Unavailable
 from shipper.pipeline.budget import Budget
@@ -24,7 +25,6 @@ OVERHEAD = 32
 """Bytes of a frame besides key and body."""
 READS = 3
 """Times that a read may fail before its segment is set aside."""
-TIDY = 1.0
 T = TypeVar("T")
 
 
@@ -72,12 +72,11 @@ class Spool:
         self.hurried = False
         self.closing = False
         self.stopped = False
-        self.marks: list[tuple[int, int]] = []
+        self.marks = Marks(clock)
         self.full = False
         self._failing = False
         self._timer: Timer | None = None
         self._worker: Task[None] | None = None
-        self._tidied = clock.monotonic()
         self._again = asyncio.Event()
 
     def configure(self, policy: Delivery) -> None:
@@ -144,7 +143,7 @@ class Spool:
             return
         held.over = True
         if held.record is not None:
-            self.marks.append((held.record.first, held.record.end))
+            self.marks.add(held.record)
             self.budget.give(size)
         if held.safe is not None:
             settle(held.safe, error)
@@ -208,9 +207,8 @@ class Spool:
                 if self.behind and self._has_room() and not self.closing:
                     moved = await self._read_back() or moved
                     reads = 0
-                if self.marks and (self.clock.monotonic() - self._tidied >= TIDY or not self.behind):
-                    await self._disk(self.store.tidy)
-                    self._tidied = self.clock.monotonic()
+                if self.marks.due(self.room_events, self.room_bytes) or (self.marks and not self.behind):
+                    await self._tidy()
                     moved = moved or self.full
                 if self._failing:
                     self._failing = False
@@ -249,7 +247,7 @@ class Spool:
 
     async def _disk(self, call: Callable[[], T]) -> T:
         """Run in a thread; what is done is marked first."""
-        marks, self.marks = self.marks, []
+        marks = self.marks.take()
 
         def work() -> T:
             for first, end in marks:
@@ -257,6 +255,11 @@ class Spool:
             return call()
 
         return await asyncio.to_thread(work)
+
+    async def _tidy(self) -> None:
+        events, size = self.marks.events, self.marks.bytes
+        await self._disk(self.store.tidy)
+        self.marks.saved(events, size)
 
     async def _spill(self) -> bool:
         """Append what is in memory only, oldest first; whether anything was."""
@@ -281,7 +284,7 @@ class Spool:
         for held, record in zip(group, records, strict=True):
             held.record = record
             if held.over:
-                self.marks.append((record.first, record.end))
+                self.marks.add(record)
             elif held.below:
                 self.budget.take(len(held.piece.body))
             else:
@@ -301,7 +304,7 @@ class Spool:
 
     async def _make_room(self, size: int) -> bool:
         if self.marks:
-            await self._disk(self.store.tidy)
+            await self._tidy()
         while not self.store.has_room(size):
             if self.policy.buffer.when_full != "drop_oldest":
                 return False

@@ -60,6 +60,8 @@ class Census:
         )
         self.opening = Opening(self, Reach(self.discovery.named(), following.follow_links, following.own))
         self._troubled: dict[str, float] = {}
+        self._failing: set[str] = set()
+        """Files and folders that could not be looked at in this scan: nobody knows what is there."""
         self._kept: list[Tailed] = []
         self.first = True
         """Whether the files of the last run are still to be found."""
@@ -71,11 +73,13 @@ class Census:
             self.scope.count("unreadable_files")
             self.scope.log.warning("%s cannot be read (%s); it is tried again and again", path, error)
         self._troubled[path] = self.clock.monotonic()
+        self._failing.add(path)
 
     async def scan(self) -> None:
         """See what is there now; what is new is opened at once, so that it is not lost when it is removed."""
         now = self.clock.monotonic()
         self.opening.begin()
+        self._failing.clear()
         self._troubled = {path: at for path, at in self._troubled.items() if now - at < FORGIVE}
         found: dict[Key, tuple[str, os.stat_result]] = {}
         for number, path in enumerate(self.discovery.paths()):
@@ -96,7 +100,7 @@ class Census:
             here = found.pop(file.key, None)
             if here is not None:
                 self._present(file, *here, now)
-            else:
+            elif not self._hidden(file.path):
                 self._absent(file, now)
         new = sorted(found.items(), key=lambda item: (item[1][1].st_mtime_ns, item[1][0]))
         for number, (key, (path, info)) in enumerate(new):
@@ -125,6 +129,15 @@ class Census:
             self.trouble(path, error)
             return None
         return info if stat.S_ISREG(info.st_mode) else None
+
+    def _hidden(self, path: str) -> bool:
+        """Whether it may be there all the same: it or a folder above it could not be looked at."""
+        while self._failing and path not in self._failing:
+            above = os.path.dirname(path)  # noqa: PTH120
+            if above == path:
+                return False
+            path = above
+        return bool(self._failing)
 
     def warm(self, file: Tailed, now: float) -> None:
         """Look at it now."""
@@ -156,10 +169,15 @@ class Census:
         handle = self.opening.open(file.path)
         if handle is None:
             return False
-        if handle.key() == file.key and (file.entry is None or same_file(file.entry, handle)):
-            file.handle = handle
-            return True
-        moved = handle.key() != file.key
+        try:
+            moved = handle.key() != file.key
+            if not moved and (file.entry is None or same_file(file.entry, handle)):
+                file.handle = handle
+                return True
+        except OSError as error:  # nobody knows what it is
+            handle.close()
+            self.trouble(file.path, error)
+            return False
         handle.close()
         place = by_inode(file.path, file.key) if moved else None
         if place is None:
@@ -257,10 +275,7 @@ class Census:
         for file in self.files.values():
             entry = file.entry
             file.assembler, file.busy = None, False
-            unread = file.handle is not None and (
-                entry is None or file.handle.compressed or file.handle.reaches(entry.offset + 1)
-            )
-            if file.handle is not None and unread and (file.gone or file.handle.removed()):
+            if file.handle is not None and (file.gone or file.handle.removed()) and self._unread(entry, file.handle):
                 file.flushed = False
                 self._kept.append(file)
             else:
@@ -270,6 +285,14 @@ class Census:
         for entry in self.positions.entries:
             entry.place = None
         self.first = True
+
+    @staticmethod
+    def _unread(entry: Entry | None, handle: Handle) -> bool:
+        """Whether there may be something that was not delivered."""
+        try:
+            return entry is None or handle.compressed or handle.reaches(entry.offset + 1)
+        except OSError:
+            return True
 
     def _take_kept(self, now: float) -> None:
         for file in self._kept:

@@ -61,7 +61,10 @@ class Copies:
         before = self._unfinished(first) if new else {}
         for file in new:
             if file.entry is None and census.files.get(file.key) is file:
-                self._begin(file, before, now, first)
+                try:
+                    self._begin(file, before, now, first)
+                except OSError as error:
+                    census.trouble(file.path, error)
 
     def _heads(self) -> dict[Digest, list[Entry]]:
         """All entries by how their content begins."""

@@ -259,7 +259,10 @@ class Lines:
         body = chunk.removesuffix(self.delimiter)
         if self._encoding != "utf-8":
             self._transcode(cut, body, len(body) < len(chunk))
-        elif self._newline:
+            return cut
+        if broken := _broken(body):
+            self._count("decoding_errors", broken)
+        if self._newline:
             cut.raw = _plain(body, len(body) < len(chunk)) if b"\r" in body else body
         elif b"\n" in body:
             cut.lines = body.split(self.delimiter)
@@ -276,8 +279,8 @@ class Lines:
             size = len(self.delimiter)
             bounds = zip([0, *ends], [*(end - size for end in ends), len(body)], strict=True)
             parts = [body[begin:end].decode(self._encoding, "replace") for begin, end in bounds]
-        if broken := text.count("\ufffd"):
-            self._count("decoding_errors", broken)
+        if "\ufffd" in text:
+            self._count("decoding_errors", sum(part.count("\ufffd") for part in parts))
         if self._newline:
             cut.raw = _plain("\n".join(parts).encode("utf-8", "replace"), finished)
         else:
@@ -326,8 +329,12 @@ class Lines:
         if action == "drop":
             self._count("dropped_events", reason="long_line")
             return []
+        broken = _broken(head)
         if self._encoding != "utf-8":
-            head = head.decode(self._encoding, "replace").encode("utf-8", "replace")
+            text = head.decode(self._encoding, "replace")
+            head, broken = text.encode("utf-8", "replace"), text.count("\ufffd")
+        if broken:
+            self._count("decoding_errors", broken)
         cut = Cut(head, end, mark, truncated=True, start=start, source=before if self._exact else b"")
         cut.lines = [head] if b"\n" in head else None
         return [cut]
@@ -364,6 +371,17 @@ class Lines:
         mark = (earlier + data[: len(data) - len(rest)])[-MARK:]
         head, self._head, self._skipped, self._rest = self._head, b"", 0, b""
         return [*self._shortened(head, self.read - len(rest), mark), *self._feed(rest)]
+
+
+def _broken(data: bytes) -> int:
+    """How many characters of UTF-8 will be replaced because they are broken; those replaced before it was written are none."""
+    if data.isascii():
+        return 0
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").count("\ufffd") - data.count("\ufffd".encode())
+    return 0
 
 
 def _plain(body: bytes, finished: bool) -> bytes:

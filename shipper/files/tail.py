@@ -129,11 +129,14 @@ class Tailed:
         return True
 
     def finished(self) -> bool:
-        """Whether it is a packed file that was read and delivered whole, and is as long as it was then."""
+        """Whether it is a packed file that was read and delivered whole, and is as long as it was then. Raises Unreadable."""
         handle, entry = self.handle, self.entry
         if handle is None or entry is None or not handle.compressed or not entry.ends[0]:
             return False
-        return entry.offset >= entry.ends[1] and handle.stat().st_size == entry.ends[0]
+        try:
+            return entry.offset >= entry.ends[1] and handle.stat().st_size == entry.ends[0]
+        except OSError as error:
+            raise Unreadable from error
 
     @property
     def committed(self) -> bool:

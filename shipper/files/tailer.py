@@ -253,8 +253,9 @@ class Tailer:
             for ready in assembler.finish(unfinished=following.follow and not over):
                 await self._hand(file, ready, submit)
             if isinstance(file.handle, GzipHandle) and over and file.entry is not None:
-                file.entry.ends = (file.handle.stat().st_size, file.handle.length)
-                self.positions.changed()
+                with suppress(OSError):  # then it is unpacked again at the next start
+                    file.entry.ends = (file.handle.stat().st_size, file.handle.length)
+                    self.positions.changed()
             file.flushed = True
             file.settled = not following.follow or over or file.settled
         else:
@@ -284,7 +285,12 @@ class Tailer:
 
     def _undecided(self, file: Tailed, now: float) -> None:
         """A new file is not read before it is clear whether it is a copy; the scan finds out."""
-        size = 0 if file.handle is None else file.handle.stat().st_size
+        try:
+            size = 0 if file.handle is None else file.handle.stat().st_size
+        except OSError as error:
+            self.census.trouble(file.path, error)
+            self._later(file, now)
+            return
         if file.gone and not size and now - file.since >= self.following.rotate_wait:
             self.census.drop(file)
         due = now if file.suspected is None else file.suspected + COPY_WAIT

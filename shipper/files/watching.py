@@ -6,9 +6,9 @@ Growth is not watched: a notice for each write costs more than asking for the si
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 
@@ -27,8 +27,8 @@ class Watcher:
         """Watch what is there and not watched yet. Walks whole trees: run it in a thread."""
         with self._lock:
             missing = [
-                base for base in bases if base not in self._watched and base != "/" and Path(base).is_dir()
-            ]  # all of "/" would be too much to watch
+                base for base in bases if base not in self._watched and base != "/" and os.path.isdir(base)  # noqa: PTH112
+            ]  # all of "/" would be too much to watch; where Path.is_dir raises, this says no, and is asked again
             if self._failed or not missing:
                 return
             try:

@@ -154,7 +154,7 @@ class Redact(Filter):
 
         Besides, the numbers of those that cannot be searched, and why.
         """
-        redactor, raw = self._redactor, batch.raw
+        redactor, raw, risky = self._redactor, batch.raw, self._own.risky
         assert raw is not None
         failed: dict[int, str] = {}
         due = self._screen.lines(raw, len(batch))
@@ -163,7 +163,7 @@ class Redact(Filter):
         lines = raw.split(b"\n")
         for number, work in due.items():
             text = lines[number].decode("utf-8", "replace")
-            before = redactor.found.copy()
+            before = redactor.found.copy() if risky else {}
             try:
                 made = redactor.text(text, work)
             except Unreadable as error:

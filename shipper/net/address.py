@@ -42,10 +42,11 @@ def userinfo(url: Url) -> tuple[str, str] | None:
 
 
 def secrets_of(url: Url) -> list[str]:
-    """What of an address must not be shown: its password, or a user that stands alone, and the values of its query."""
+    """What of an address must not be shown: user, password, both as they log in, and the values of its query."""
     found = [value for _, value in parse_qsl(urlsplit(url.reveal()).query)]
-    who = userinfo(url)
-    return [*found, *(part for part in who or () if part)]
+    user, password = userinfo(url) or ("", "")
+    together = f"{user}:{password}" if user and password else ""  # its base64 is not that of its parts
+    return [*found, *filter(None, (user, password, together))]
 
 
 def hider(values: Iterable[str]) -> re.Pattern[str]:

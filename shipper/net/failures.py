@@ -8,7 +8,7 @@ import ssl
 from shipper.net.status import printable
 from shipper.options import Url
 
-__all__ = ["explain"]
+__all__ = ["explain", "forget"]
 
 
 def explain(error: Exception, url: Url, connect: float) -> str | None:
@@ -49,6 +49,22 @@ def explain(error: Exception, url: Url, connect: float) -> str | None:
     if isinstance(error, aiohttp.ClientError) and not isinstance(error, ValueError):
         return f"the request to {url} failed: {type(error).__name__}"
     return None
+
+
+def forget(error: BaseException) -> None:
+    """Let go of the frames that a foreign exception and its causes hold.
+
+    The HTTP library's stand in cycles with them, and in one of the frames is the body of the request: megabytes that
+    the collector, which counts objects, would leave there for minutes of trying in vain.
+    """
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        each = todo.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            todo += [each.__cause__, each.__context__, getattr(each, "os_error", None)]
 
 
 def _connecting(error: OSError) -> str:

@@ -19,7 +19,7 @@ from shipper.component import Scope
 from shipper.errors import Unavailable
 from shipper.net.address import hider, secrets_of, userinfo, without_userinfo
 from shipper.net.auth import Auth, Basic
-from shipper.net.failures import explain
+from shipper.net.failures import explain, forget
 from shipper.net.status import Misdirected, raise_for
 from shipper.net.tls import Tls
 from shipper.options import HIDDEN, Secret, Url
@@ -123,6 +123,7 @@ class Session:
                 raise
             if isinstance(error, ssl.SSLError | ssl.CertificateError):
                 await self._renew()  # the files may have been replaced since
+            forget(error)
             raise Unavailable(self._hide(reason)) from error
 
     def settle(self, url: Url, answer: Answer) -> None:

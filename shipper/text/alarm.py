@@ -7,6 +7,7 @@ The time is that of this thread: a process that was stopped or had to wait is no
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -85,6 +86,8 @@ class Ticking:
         self._before = getsignal(signal.SIGALRM)
         if self._before is not _ring:
             signal.signal(signal.SIGALRM, _ring)
+        self._collects = gc.isenabled()
+        gc.disable()  # its time would count as that of whatever is under way
         self._began = time.monotonic()
         self._due = signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         _ticking = True
@@ -96,6 +99,8 @@ class Ticking:
             return
         _ticking = False
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._collects:
+            gc.enable()
         signal.set_wakeup_fd(self._loop)
         try:
             others = os.read(self._read, 2**16).replace(bytes([signal.SIGALRM]), b"")
@@ -126,19 +131,19 @@ def _ring(number: int, frame: FrameType | None) -> None:
     if _deadline is None:
         return
     now = time.thread_time()
-    if (late := _deadline <= now) and frame is not None:
+    if late := _deadline <= now:
         # once more, should this be swallowed; not at once, while the exception is on its way
         _deadline = now + AGAIN
     if not _ticking:
         signal.setitimer(signal.ITIMER_REAL, max(_deadline - now, SOON))
-    if late and frame is not None and _ours(frame):
+    if late and _ours(frame):
         raise TimeUp
 
 
 def _ours(frame: FrameType | None) -> bool:
     """Whether nobody else's code is under way: a callback of the garbage collector would swallow what is raised in it."""
     while frame is not None and frame.f_code is not within.__code__:
-        if not frame.f_code.co_filename.startswith(HERE):
+        if not frame.f_code.co_filename.startswith((HERE, "<")):  # or made by us, such as a condition
             return False
         frame = frame.f_back
     return True

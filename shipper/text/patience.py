@@ -35,6 +35,8 @@ CHUNK = 0.01
 """Seconds for a chunk of lines in one go, besides `PER_CHARACTER`."""
 FREE, PER_CHARACTER = 50e-6, 100e-9
 """What a text may take in any case: ten times as much as good ones need."""
+SHAKY = 0.001
+"""A search that was given less is tried once more."""
 DEBT = -0.06
 """How far slow texts may overdraw it: some five hundred of them, after which none is tried until time has gone by."""
 SHORT = 1024
@@ -48,7 +50,8 @@ LONG = f"more than the {BOUND} characters that this pattern is tried on"
 
 
 class Patience:
-    """The budget: `left` seconds, filled up again as time goes by."""
+    """The budget: `left` seconds, filled up again as time goes by between searches (within them, a busy machine would
+    give more the longer it lets us wait)."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -77,6 +80,7 @@ class Patience:
             raise TooSlow(SLOW) from None
         finally:
             self._together = False
+            self._at = self._now()
 
     def one(self, search: Callable[[str], R], text: str) -> R:
         """Search one text, or TooSlow; as part of a `chunk` it has no time of its own."""
@@ -85,14 +89,22 @@ class Patience:
         left, free = self.left, FREE + len(text) * PER_CHARACTER
         if left <= 0 and (left < DEBT or len(text) > SHORT):
             raise TooSlow(UNTRIED)
+        budget = free + max(min(left, ONE), 0.0)
         began = time.thread_time()
         try:
-            found = within(free + max(min(left, ONE), 0.0), search, text)
+            try:
+                return within(budget, search, text)
+            except TimeUp:
+                if budget > SHAKY:
+                    raise
+            # so little time can be gone by a whim of the machine
+            return within(budget, search, text)
         except TimeUp:
-            self._left -= time.thread_time() - began
+            free = 0.0
             raise TooSlow(SLOW) from None
-        self._left -= max(time.thread_time() - began - free, 0.0)
-        return found
+        finally:
+            self._left -= max(time.thread_time() - began - free, 0.0)
+            self._at = self._now()
 
 
 PATIENCE = Patience()

@@ -192,6 +192,27 @@ async def test_dropping_is_counted(tmp_path: Path, when_full: str) -> None:
     await subject.stack.stop()
 
 
+async def test_a_crash_repeats_no_more_than_two_rounds_of_requests(tmp_path: Path) -> None:
+    """However fast a backlog goes out, and though not a second passes: what is not saved is bounded by what is below."""
+    disk = SimDisk(2)
+    subject = buffered(tmp_path, disk=disk)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(400))
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.gate.set()
+    for enough in (50, 150, 250, 350):
+        await until(subject, lambda least=enough: len(delivered(subject)) >= least, 0.001)
+        after, before = copy.deepcopy(disk), len(delivered(subject))
+        after.power_cut()
+        following = buffered(tmp_path, disk=after)
+        await until(following, lambda again=following: again.stack.idle)
+        twice = before + len(delivered(following)) - 400
+        assert 0 <= twice <= 2 * 2 * 4 + 1
+        await following.stack.stop()
+    await until(subject, lambda: subject.stack.idle)
+    await subject.stack.stop()
+
+
 @pytest.mark.parametrize("trouble", ["fail_sync", "fail_write"])
 async def test_a_disk_that_fails_is_back_pressure(tmp_path: Path, trouble: str) -> None:
     """Nothing is acknowledged that is not durable; when the disk works again, so does the buffer, by itself."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.agent import Agent, ndjson, shipper, write_config
 
@@ -22,40 +23,45 @@ filters:
   keep: {type: keep, when: "not matches(message, r'^(d+)+$')"}
 outputs: {out: {type: file, path: ./out.ndjson}}
 """
-STALL = 0.25
-MARGIN = 2.0
-"""The machine may be busy with other tests, and the stall is wall-clock time."""
+PROMISED = 0.25
+MARGIN = 4.0
+"""The stall is wall-clock time, and the machine may be busy with other tests; unguarded each of these takes years."""
+PARTS = {
+    "parse": (None, {"parse": {"type": "parse", "format": "regex", "pattern": r"^(?<words>(\w+\s?)*)$"}}),
+    "redact": (None, {"hide": {"type": "redact", "patterns": {"b": r"(?<value>(b+)+)c"}, "on_error": "pass"}}),
+    "keep": (None, {"keep": {"type": "keep", "when": r"not matches(message, r'^(d+)+$')"}}),
+    "multiline": ({"type": "start", "pattern": r"^(\w+\s?)*$", "timeout": "100ms"}, {}),
+}
 
 
 def lines() -> list[str]:
-    """Five thousand lines, a tenth of them poison for one pattern or for all, of 26 to 1,000 characters."""
+    """Five thousand lines, a tenth of them poison for one of the patterns or for all, of 26 to 1,000 characters."""
     bad = ["a" * 26 + "!", "b" * 40 + "!", "d" * 60 + "!", "a" * 1000 + "!", "word " * 30 + "!"]
     return [bad[number // 10 % 5] if number % 10 == 3 else f"good line {number}" for number in range(5000)]
 
 
-def test_the_loop_turns_on_and_every_line_arrives(tmp_path: Path) -> None:
-    """Catastrophic patterns in `parse`, `redact`, a condition and `multiline`: the loop stalls for 250 ms at most."""
-    text = "\n".join(lines()) + "\n"
-    (tmp_path / "app.log").write_text(text)
-    (tmp_path / "joined.log").write_text(text)
-    with Agent(CONFIG, tmp_path) as agent:
-        agent.wait_for(lambda: agent.answers("/livez") == 200 and len(list(ndjson(tmp_path / "out.ndjson"))) >= 10_000)
-        status, timeouts = agent.status(), agent.metric("shipper_regex_timeouts_total", component="parse")
-        by_input = agent.metric("shipper_regex_timeouts_total", component="joined")
-        assert agent.metric("shipper_component_stall_seconds_count", component="filter parse") > 0
+@pytest.mark.parametrize("part", PARTS)
+def test_the_loop_turns_on_and_every_line_arrives(part: str, tmp_path: Path) -> None:
+    """A catastrophic pattern stalls the loop for 250 ms at most; each event on which it took too long is marked."""
+    multiline, filters = PARTS[part]
+    app = {"type": "file", "include": ["./app.log"], "poll_interval": "50ms", "multiline": multiline}
+    out = {"type": "file", "path": "./out.ndjson"}
+    config = {"data_dir": "./data", "inputs": {"app": app}, "filters": filters, "outputs": {"out": out}}
+    (tmp_path / "app.log").write_text("\n".join(lines()) + "\n")
+    with Agent(config, tmp_path) as agent:
+        agent.wait_for(lambda: agent.answers("/livez") == 200 and len(list(ndjson(tmp_path / "out.ndjson"))) >= 5000)
+        status, timeouts = agent.status(), agent.metric("shipper_regex_timeouts_total")
         assert not agent.unaccounted()
         assert not agent.tracebacks()
         assert agent.stop() == 0
-    print("STALL", status["longest_stall_seconds"], status["held_the_loop"])
-    assert status["longest_stall_seconds"] < STALL * MARGIN
-    assert status["held_the_loop"]["filter parse"]["batches"] > 0
-    assert "filter parse held the loop for" in agent.stderr
-    found = Counter(event["file"].rpartition("/")[2] for event in ndjson(tmp_path / "out.ndjson"))
-    assert found == {"app.log": 5000, "joined.log": 5000}
-    marked = [event for event in ndjson(tmp_path / "out.ndjson") if "the pattern" in event.get("shipper_error", "")]
-    assert timeouts > 0
-    assert by_input > 0
-    assert len(marked) >= timeouts
+    assert status["longest_stall_seconds"] < PROMISED * MARGIN
+    events = list(ndjson(tmp_path / "out.ndjson"))
+    assert [event.get("message", event.get("words")) for event in events] == lines()
+    marked = [event for event in events if "the pattern" in event.get("shipper_error", "")]
+    assert len(marked) == timeouts > 0
+    if part == "parse":  # a tenth of a second with one batch is long enough to be said
+        assert status["held_the_loop"]["filter parse"]["batches"] > 0
+        assert "filter parse held the loop for" in agent.stderr
 
 
 def test_validate_warns_of_them_with_their_places(tmp_path: Path) -> None:

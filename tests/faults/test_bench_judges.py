@@ -71,6 +71,8 @@ def test_it_speaks_three_protocols(bench: Bench) -> None:
         assert (status, [item["create"]["status"] for item in json.loads(said)["items"]]) == (200, [201, 201])
         _, said = post(server.port, bulk, "/x/_bulk?a=b")
         assert [item["create"]["status"] for item in json.loads(said)["items"]] == [409, 201]
+        _, said = post(server.port, b'{"create":{"_index":"i","_id":"2"}}\n{"message":"f"}\n' * 2, "/_bulk")
+        assert [item["create"]["status"] for item in json.loads(said)["items"]] == [201, 409]
         server.answer = lambda _: Answer(items=lambda i, _: (429, 201)[i])
         _, said = post(server.port, bulk, "/_bulk")
         assert [item["create"]["status"] for item in json.loads(said)["items"]] == [429, 201]
@@ -79,9 +81,9 @@ def test_it_speaks_three_protocols(bench: Bench) -> None:
         assert post(server.port, b'{"message": "d"}\n') == (200, b"")
         server.answer = lambda _: Answer(503)
         assert post(server.port, b'{"message": "e"}\n')[0] == 503
-    assert [event["message"] for event in server.taken] == ["a", "b", "b", "b", "c", "d"]
-    assert list(server.documents) == ["i/1"]
-    assert [noted.events for noted in server.requests] == [2, 2, 2, 1, 1, 1]
+    assert [event["message"] for event in server.taken] == ["a", "b", "b", "f", "b", "c", "d"]
+    assert list(server.documents) == ["i/1", "i/2"]
+    assert [noted.events for noted in server.requests] == [2, 2, 2, 2, 1, 1, 1]
 
 
 def test_it_behaves_badly(bench: Bench) -> None:

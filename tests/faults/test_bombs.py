@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.faults.bench.abuse import MIB, cost, percentile, post, stalls
+from tests.faults.bench.abuse import MIB, cost, percentile, post, spare, stalls
 from tests.faults.bench.clients import HttpClient
 from tests.faults.bench.configs import http, log_to
 from tests.faults.bench.destination import Destination
@@ -93,7 +93,7 @@ def test_t41_posted(bench: Bench) -> None:
     assert not wrong, wrong
     assert max(cpu.values()) <= 1, cpu
     assert max(rss.values()) <= 32, rss
-    assert late == 0
+    assert late <= spare()
     assert percentile(canary.latencies, 0.99) <= 0.5
     bench.oracle.verdict(server.taken).clean(floor=100)  # and nothing that nobody sent
 
@@ -148,7 +148,7 @@ def test_t41_tailed(bench: Bench, bomb: str) -> None:
     bench.figure("longest gap between two lines of the other file", "<= 1 s", slowest)
     assert paid.rss <= 32 * MIB
     assert paid.cpu <= 2
-    assert late == 0
+    assert late <= spare()
     assert slowest <= 1
     assert largest <= MIB + 200
     assert not bench.oracle.verdict(server.taken).missing

@@ -9,7 +9,19 @@ import pytest
 from tests.e2e.agent import Agent
 from tests.faults.bench.clients import HttpClient
 from tests.faults.bench.destination import Destination
-from tests.faults.bench.dying import REPEATS, Load, died, down, flow, half_down, positions, segments, size
+from tests.faults.bench.dying import (
+    EVENTS,
+    INTERVAL,
+    REPEATS,
+    Load,
+    died,
+    down,
+    flow,
+    half_down,
+    positions,
+    segments,
+    size,
+)
 from tests.faults.bench.faultpoint import EVER, FaultPoint
 from tests.faults.bench.needs import requires
 from tests.faults.bench.oracle import Verdict
@@ -87,6 +99,37 @@ def test_t13_with_ids_a_line_is_one_document(bench: Bench) -> None:
     assert twice["app.log"] == 0
     assert twice["client"] <= unanswered
     assert len(server.documents) == len(server.taken)  # each has an id of its own
+
+
+@pytest.mark.nightly
+def test_t13_killed_while_it_drains(bench: Bench) -> None:
+    """T13: however fast a backlog of 30,000 goes out, a kill repeats at most 2 x (concurrency + 1) requests, 5 times (nightly 20)."""
+    log, port = bench.folder / "app.log", free_port()
+    app, most, bound = bench.oracle.source("app.log"), 0, 2 * 2 * EVENTS
+    with Destination() as server:
+        agent = bench.agent(flow(server, log, port))
+        for _ in range(tier(c=5, n=20)):
+            with down(server):
+                agent.start().ready(READY)
+                app.append(log, 30_000)
+                agent.wait_for(lambda: agent.metric("shipper_buffer_events") > 28_000, what="to use its buffer")
+                agent.wait_for(lambda: not agent.metric("shipper_in_flight_events", pipeline="main"), what="to be safe")
+                time.sleep(2 * INTERVAL)  # positions are saved
+            before = len(server.taken)
+            enough = before + bench.rng.randrange(2000, 20_000)
+            agent.wait_for(lambda least=enough: len(server.taken) >= least, what="to deliver", every=0.001)
+            assert agent.kill() == -9
+            twice = bench.oracle.verdict(server.taken).duplicates
+            agent.start().ready(READY)
+            bench.oracle.wait(agent, server.taken)
+            bench.sound(agent)
+            assert agent.stop() == 0
+            most = max(most, bench.oracle.verdict(server.taken).duplicates - twice)
+    verdict = bench.oracle.verdict(server.taken)
+    bench.figure("lost", "0", len(verdict.missing))
+    bench.figure("twice after a kill in the middle of a backlog, at most", f"<= {bound}", most)
+    assert most <= bound
+    verdict.clean(duplicates=None)
 
 
 class Starts:

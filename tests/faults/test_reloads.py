@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from tests.faults.bench.writers import FileWriter
 
 pytestmark = pytest.mark.faults
 MIB = 1 << 20
+POOL = 1 + (os.cpu_count() or 1) + 4
+"""The loop's thread and its pool (for what touches the disk), which grows to its bound as it is needed."""
 TASKS = """
 import asyncio
 def count(event):
@@ -46,7 +49,7 @@ def written(agent: Agent, config: Mapping[str, Any] | str) -> None:
 @pytest.mark.timeout(180)
 def test_t51_a_storm_of_reloads(bench: Bench) -> None:
     """T51: 50 reloads at 2/s under 2,000 events/s from a file, TCP and HTTP, each with another filter, every second one
-    with other options of the output: nothing lost, doubled or refused; handles, tasks and threads are what they were,
+    with other options of the output: nothing lost, doubled or refused; handles and tasks are what they were, threads no more than the pool's,
     and at most 10 MiB more are resident.
     """
     log, tcp, web, probe = bench.folder / "app.log", free_port(), free_port(), free_port()
@@ -99,15 +102,17 @@ def test_t51_a_storm_of_reloads(bench: Bench) -> None:
     bench.figure(
         "requests and connections refused", "0, 0", f"{client.statuses.total() - client.statuses[200]}, {syslog.lost}"
     )
-    for name in ("fds", "tasks", "threads"):
+    for name in ("fds", "tasks"):
         bench.figure(f"{name} more", "0", after[name] - before[name])
+    bench.figure("threads", f"at most {before['threads']}, or as many as the pool has", after["threads"])
     bench.figure("MiB more", "<= 10", (after["rss"] - before["rss"]) / MIB)
     assert reloads == (60, 60)
     assert client.statuses.keys() == {200}
     assert syslog.lost == 0
     verdict.clean(floor=40_000, duplicates=0)
     assert max(int(event["turn"]) for event in server.taken) == 149
-    assert [after[name] - before[name] for name in ("fds", "tasks", "threads")] == [0, 0, 0]
+    assert [after[name] - before[name] for name in ("fds", "tasks")] == [0, 0]
+    assert after["threads"] <= max(before["threads"], POOL)
     assert after["rss"] - before["rss"] <= 10 * MIB
 
 

@@ -93,7 +93,8 @@ def test_t36_memory(bench: Bench) -> None:
         server.close()
         with bench.agent(config, under=group.words()) as agent:
             with FileWriter(bench.oracle, log, rate, size=1024):
-                time.sleep(seconds)
+                ends = time.monotonic() + seconds
+                agent.wait_for(lambda: time.monotonic() >= ends, seconds + 10, every=1.0)
             down = agent.rss(peak=True)
             assert agent.metric("shipper_buffer_events", output="out") > 60_000 + rate * seconds * 0.8
             server.open()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
-import os
 import socket
 import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.e2e.agent import Agent, shipper
+from tests.e2e.agent import shipper
 from tests.faults.bench.answers import OK, Answer
 from tests.faults.bench.commands import Commands
 from tests.faults.bench.configs import log_to
@@ -28,7 +25,7 @@ from tests.faults.bench.scenario import Bench
 from tests.faults.bench.tiers import seeded, tier
 from tests.faults.bench.under import listening, network
 from tests.faults.bench.wire import Head
-from tests.test_security_gate import ALLOWED, FILES, HOUSE, offences
+from tests.test_security_gate import FILES, HOUSE, offences
 
 pytestmark = pytest.mark.faults
 
@@ -37,7 +34,7 @@ data_dir: ./data
 api: {}
 inputs:
   web: {type: http}
-  sys: {type: syslog, listen: ["udp://:5514", "tcp://:5515", "unix://./sys.sock"]}
+  sys: {type: syslog, listen: ["udp://127.0.0.1:5514", "tcp://127.0.0.1:5515"]}
   std: {type: stdin}
   app: {type: file, include: [./app.log]}
 outputs: {out: {type: blackhole}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -100,7 +99,6 @@ def test_t49_told_to_stop_under_load(bench: Bench) -> None:
             time.sleep(1)
             agent.signal(signal.SIGTERM)
             told = time.monotonic()
-            print("told", told)
             agent.wait_for(lambda: agent.answers("/readyz") == 503, what="to say that it stops")
             unready = time.monotonic() - told
             refusals: Counter[int] = Counter()

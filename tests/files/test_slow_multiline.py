@@ -26,7 +26,9 @@ def rested() -> None:
     PATIENCE._left = ALL
 
 
-def assembled(options: Joining, text: str, chunk: int, decoded: bool = False) -> tuple[list[Event], Counter[str], float]:
+def assembled(
+    options: Joining, text: str, chunk: int, decoded: bool = False
+) -> tuple[list[Event], Counter[str], float]:
     """The events of a text that comes in chunks, what was counted, and the longest time one chunk took."""
     counts: Counter[str] = Counter()
 
@@ -48,8 +50,12 @@ def assembled(options: Joining, text: str, chunk: int, decoded: bool = False) ->
 
 
 @pytest.mark.parametrize("decoded", [False, True])
-@pytest.mark.parametrize("options", [Start(pattern=BAD), Continuation(pattern=BAD), Continuation(pattern=BAD, negate=True)])
-def test_a_line_on_which_the_pattern_takes_too_long_begins_an_event_and_marks_it(options: Joining, decoded: bool) -> None:
+@pytest.mark.parametrize(
+    "options", [Start(pattern=BAD), Continuation(pattern=BAD), Continuation(pattern=BAD, negate=True)]
+)
+def test_a_line_on_which_the_pattern_takes_too_long_begins_an_event_and_marks_it(
+    options: Joining, decoded: bool
+) -> None:
     """Nobody can say where it belongs; nothing is lost, and the loop turns on."""
     lines = ["good", "? more", POISON, "? more", "good", "good"]
     events, counts, longest = assembled(options, "\n".join(lines) + "\n", 10_000, decoded)

@@ -23,7 +23,13 @@ def test_userinfo_leaves_the_address() -> None:
     assert userinfo(url) == ("ann", "p@ss")
     assert userinfo(Url("http://h")) is None
     assert without_userinfo(url) == "http://h:1/x?token=abcd"
-    assert set(secrets_of(url)) == {"ann", "p@ss", "abcd"}
+    assert set(secrets_of(url)) == {"ann", "p@ss", "ann:p@ss", "abcd"}
+
+
+def test_a_login_is_hidden_whole() -> None:
+    """What a proxy or server repeats of `Authorization: Basic` is hidden, its user being base64 for itself or not."""
+    find = hider(secrets_of(Url("http://abcdef:secret@h/")))
+    assert find.sub("#", "<Basic YWJjZGVmOnNlY3JldA==>") == "<Basic #>"
 
 
 def test_secrets_are_found_in_every_dress() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import logging
 import resource
 import shutil
 import ssl
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -407,3 +409,27 @@ async def test_a_closed_session_says_so() -> None:
     """Sending without open is no crash: try again."""
     made = Session(Scope("out"))
     assert "not open" in await refusal(made, "http://127.0.0.1:1/")
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:1", "nobody.invalid:80"], ids=["refused", "no address"])
+async def test_a_request_that_failed_leaves_nothing_behind(where: str) -> None:
+    """The body of a request that found nobody is gone with it, and not in a cycle that waits for the collector."""
+
+    class Body(bytes):
+        pass
+
+    async with session() as made:
+        gc.collect()
+        gc.disable()
+        try:
+            bodies = []
+            for _ in range(3):
+                body = Body(b"x" * 1000)
+                bodies.append(body)  # a class of its own can be counted
+                with suppress(Unavailable):  # pytest.raises would keep the exception
+                    await made.send("POST", Url(f"http://{where}"), body, {})
+            del body
+            await asyncio.sleep(0)
+            assert [sys.getrefcount(each) for each in bodies] == [3, 3, 3]
+        finally:
+            gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import pytest
 import uvloop
 
 from shipper.batch import Batch
+from shipper.net.accepting import most_connections
 from shipper.net.listen import Listen
 from shipper.net.sockets import bind
 from shipper.net.streams import Handed, Streams
@@ -154,6 +156,30 @@ async def test_what_stays_incomplete_is_cut() -> None:
         assert (await place.batches.get()).raw == b"the rest"
         assert place.counters["closed_connections slow"] == 1
         writer.close()
+
+
+async def test_connections_leave_file_handles_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the share of file handles that is for connections they wait in the queue, and get their turn."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    async with listening(most=100) as place:
+        ends = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(20)]
+        for _, writer in ends:
+            writer.write(b"x")
+        for _ in range(16):
+            await asyncio.wait_for(place.batches.get(), 10)
+        assert len(place.streams.open) == 16
+        for _, writer in ends[:10]:
+            writer.close()
+        for _ in range(4):
+            await asyncio.wait_for(place.batches.get(), 10)
+        for _, writer in ends:
+            writer.close()
+
+
+@pytest.mark.parametrize(("limit", "most"), [(64, 16), (1024, 688), (20_000, 15_824), (16, 4)])
+def test_the_share_of_connections(limit: int, most: int) -> None:
+    """A quarter of the handles is for files, up to 64 for outputs, 16 for the process; a few are always let in."""
+    assert most_connections(limit) == most
 
 
 async def test_stop_closes_everything() -> None:

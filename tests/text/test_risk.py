@@ -71,8 +71,10 @@ ATOMS = st.sampled_from(["a", "b", "[ab]", "[^a]", ".", r"\w", r"\s", "ab", "a?"
 LOOPS = st.sampled_from(["", "", "*", "+", "?", "*?", "{2}", "{2,3}", "{5,}"])
 PIECES = st.recursive(
     st.builds(str.__add__, ATOMS.map("(?:{})".format), LOOPS),
-    lambda inner: st.builds("(?:{}){}".format, st.lists(inner, min_size=1, max_size=3).map("".join), LOOPS)
-    | st.builds("(?:{}|{})".format, inner, inner),
+    lambda inner: (
+        st.builds("(?:{}){}".format, st.lists(inner, min_size=1, max_size=3).map("".join), LOOPS)
+        | st.builds("(?:{}|{})".format, inner, inner)
+    ),
     max_leaves=6,
 )
 

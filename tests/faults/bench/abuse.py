@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import selectors
 import socket
 import threading
@@ -77,6 +78,11 @@ def stalls(agent: Agent, above: float = 0.25) -> int:
     return int(
         series["shipper_loop_stall_seconds_count"] - series[f'shipper_loop_stall_seconds_bucket{{le="{above}"}}']
     )
+
+
+def spare() -> int:
+    """Stalls that are the machine's: none, but two while it has more to do (the load of a minute) than it has cores."""
+    return 0 if os.getloadavg()[0] <= (os.cpu_count() or 1) else 2
 
 
 class Crowd(threading.Thread):

@@ -88,9 +88,12 @@ def verdicts(asked: Asked, answer: Answer, documents: Mapping[str, Event]) -> li
     if asked.kind != "bulk" or not good:
         return [answer.status if answer.take is None else 200 if answer.take else 503] * count
     states = [answer.items(i, event) for i, event in enumerate(asked.events)] if answer.items else [201] * count
+    here: set[str] = set()  # one request may say an id twice
     for i, (verb, about) in enumerate(asked.actions):
-        if about.get("_id") is not None and verb == "create" and states[i] < 300 and key(about) in documents:
-            states[i] = 409
+        if about.get("_id") is not None and verb == "create" and states[i] < 300:
+            if key(about) in documents or key(about) in here:
+                states[i] = 409
+            here.add(key(about))
     return states if answer.take is not False else [503] * count
 
 

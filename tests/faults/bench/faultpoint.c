@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE = 1, FSYNC = 2, RENAME = 4, UNLINK = 8, TRUNCATE = 16, CREATE = 32, READ = 64 };
+enum { WRITE = 1, FSYNC = 2, RENAME = 4, UNLINK = 8, TRUNCATE = 16, CREATE = 32, READ = 64, STAT = 128 };
 struct plan {
     _Atomic int64_t count; /* calls seen so far */
     int64_t at, times;     /* the first that is hit (1 is the first; 0: none) and how many from there on */
@@ -94,6 +95,8 @@ ON_FD(WRITE, "write", ssize_t, pwritev64v2, (int fd, const struct iovec *parts, 
 ON_FD(READ, "read", ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
 ON_FD(READ, "read", ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at))
 ON_FD(READ, "read", ssize_t, pread64, (int fd, void *data, size_t size, off64_t at), (fd, data, size, at))
+ON_FD(STAT, "stat", int, fstat, (int fd, struct stat *found), (fd, found))
+ON_FD(STAT, "stat", int, fstat64, (int fd, struct stat64 *found), (fd, found))
 ON_FD(FSYNC, "fsync", int, fsync, (int fd), (fd))
 ON_FD(FSYNC, "fsync", int, fdatasync, (int fd), (fd))
 ON_FD(TRUNCATE, "ftruncate", int, ftruncate, (int fd, off_t size), (fd, size))
@@ -115,6 +118,15 @@ int unlink(const char *path) {
 int unlinkat(int dir, const char *path, int flags) {
     REAL(unlinkat);
     return on_path(UNLINK, "unlink", dir, path) ? -1 : real(dir, path, flags);
+}
+
+int stat(const char *path, struct stat *found) {
+    REAL(stat);
+    return on_path(STAT, "stat", AT_FDCWD, path) ? -1 : real(path, found);
+}
+int stat64(const char *path, struct stat64 *found) {
+    REAL(stat64);
+    return on_path(STAT, "stat", AT_FDCWD, path) ? -1 : real(path, found);
 }
 
 #define OPEN(name, DIR, pre, arg) int name(pre const char *path, int flags, ...) { \

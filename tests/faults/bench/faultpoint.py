@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-CALLS = {"write": 1, "fsync": 2, "rename": 4, "unlink": 8, "ftruncate": 16, "create": 32, "read": 64}
-WRITING = tuple(name for name in CALLS if name != "read")
+CALLS = {"write": 1, "fsync": 2, "rename": 4, "unlink": 8, "ftruncate": 16, "create": 32, "read": 64, "stat": 128}
+WRITING = tuple(name for name in CALLS if name not in ("read", "stat"))
 EVER = 1 << 40
 _PLAN = struct.Struct("=qqqqq1024s1024s")  # `struct plan` of faultpoint.c
 
@@ -20,7 +20,7 @@ class FaultPoint:
     `point.kill(at=7)`: SIGKILL in place of the seventh call that writes. `point.fail(errno.EIO, at=5, calls=["fsync"])`:
     that call fails and the next is fine (`times=EVER`: from there on). Set at any time, also while the agent
     runs, when counting begins anew; it holds over restarts until `off()`. Calls: `write fsync rename unlink ftruncate
-    create read`. No slower than without it, but for what it counts. A call made by the kernel itself (io_uring, mmap) is not seen.
+    create read stat`. No slower than without it, but for what it counts. A call made by the kernel itself (io_uring, mmap) is not seen.
     """
 
     def __init__(self, folder: Path, under: Path) -> None:

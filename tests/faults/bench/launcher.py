@@ -36,7 +36,7 @@ def run(asked: dict[str, Any], warm: bool) -> dict[str, Any]:
         _child(asked, warm)
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
-        started = bool(asked["started"]) and os.path.exists(asked["started"])  # noqa: PTH110 (imports cost memory)
+        started = bool(asked["started"]) and os.path.exists(asked["started"])
         late = time.monotonic() - began > asked["limit"]
         if not ended and (started or late):
             os.kill(pid, signal.SIGKILL)
