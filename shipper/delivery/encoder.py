@@ -16,6 +16,9 @@ from shipper.pipeline.budget import Budget
 from shipper.pipeline.observe import OutputFlow
 from shipper.pipeline.stall import LONG
 
+PIECE = 2048
+"""Bytes of memory that a piece on its way takes besides its body; an event may be a piece of its own."""
+
 
 class Encoder:
     """Encodes when it is called; no frame that waits for the delivery keeps the batch alive.
@@ -65,7 +68,7 @@ class Encoder:
         return found
 
     def _put(self, piece: Piece) -> Future[None]:
-        size = len(piece.body)
+        size = len(piece.body) + PIECE
         self.budget.take(size)
         future = self.put(piece)
         future.add_done_callback(lambda _: self.budget.give(size))

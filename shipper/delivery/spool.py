@@ -66,6 +66,8 @@ class Spool:
         flow.buffer_bytes = lambda: store.bytes
         self.below: dict[Held, None] = {}
         self.below_bytes = self.below_events = 0
+        self.below_unsafe = 0
+        """How many of those below are in memory only: counted, for there may be tens of thousands."""
         self.waiting: deque[Held] = deque()
         self.behind = store.unread
         """Whether something on disk has to be read back before anything else may pass."""
@@ -107,7 +109,7 @@ class Spool:
             self._kick()
         if self.waiting and len(self.below) and not self._has_room():
             self.flush()  # pieces of many keys are held back for larger requests: they take up all the room
-        if self._timer is None and (self.waiting or any(held.record is None for held in self.below)):
+        if self._timer is None and (self.waiting or self.below_unsafe):
             self._arm()
 
     def _has_room(self) -> bool:
@@ -122,6 +124,7 @@ class Spool:
         self.below[held] = None
         self.below_bytes += len(held.piece.body)
         self.below_events += held.piece.count
+        self.below_unsafe += held.record is None
         self.put(held.piece).add_done_callback(lambda done: self._back(held, done))
 
     def _back(self, held: Held, done: Future[None]) -> None:
@@ -131,6 +134,7 @@ class Spool:
         self.below.pop(held, None)
         self.below_bytes -= size
         self.below_events -= held.piece.count
+        self.below_unsafe -= held.record is None
         held.below = False
         if error is not None and held.record is not None:
             if self.closing:  # it stays on disk
@@ -283,6 +287,7 @@ class Spool:
         down = 0  # those that are below need not be read back
         for held, record in zip(group, records, strict=True):
             held.record = record
+            self.below_unsafe -= held.below
             if held.over:
                 self.marks.add(record)
             elif held.below:

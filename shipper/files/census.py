@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from shipper.files.reading import CHUNK, Lines, Reading
 from shipper.files.rotation import by_inode, same_file
 from shipper.files.tail import Tailed
 
+SURE = (None, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors that say that there is nothing to be read under a name; after others it may be there."""
 FORGIVE = 60.0
 """Seconds without trouble after which new trouble with the same path is said again."""
 
@@ -73,7 +76,14 @@ class Census:
             self.scope.count("unreadable_files")
             self.scope.log.warning("%s cannot be read (%s); it is tried again and again", path, error)
         self._troubled[path] = self.clock.monotonic()
-        self._failing.add(path)
+        if isinstance(error, OSError) and error.errno not in SURE:
+            self._failing.add(path)
+
+    def fail(self, file: Tailed, error: BaseException) -> None:
+        """A file cannot be read: it is opened again at the next try, if it can be."""
+        self.trouble(file.path, error)
+        if not file.gone:
+            file.close()
 
     async def scan(self) -> None:
         """See what is there now; what is new is opened at once, so that it is not lost when it is removed."""

@@ -56,7 +56,7 @@ class Copies:
                 if await self._is_new(file, file.handle, alike, now, first):
                     new.append(file)
             except OSError as error:
-                census.trouble(file.path, error)
+                census.fail(file, error)
         await self._seek(now, first)
         before = self._unfinished(first) if new else {}
         for file in new:
@@ -64,7 +64,7 @@ class Copies:
                 try:
                     self._begin(file, before, now, first)
                 except OSError as error:
-                    census.trouble(file.path, error)
+                    census.fail(file, error)
 
     def _heads(self) -> dict[Digest, list[Entry]]:
         """All entries by how their content begins."""

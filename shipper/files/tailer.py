@@ -288,7 +288,7 @@ class Tailer:
         try:
             size = 0 if file.handle is None else file.handle.stat().st_size
         except OSError as error:
-            self.census.trouble(file.path, error)
+            self.census.fail(file, error)
             self._later(file, now)
             return
         if file.gone and not size and now - file.since >= self.following.rotate_wait:
@@ -318,10 +318,8 @@ class Tailer:
         self.census.renew(file, now)
 
     def _failed(self, file: Tailed, error: Unreadable, now: float) -> None:
-        self.census.trouble(file.path, error.__cause__ or error)
+        self.census.fail(file, error.__cause__ or error)
         file.assembler = None
-        if not file.gone:
-            file.close()
         self._later(file, now)
 
     def _later(self, file: Tailed, now: float) -> None:

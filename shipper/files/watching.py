@@ -27,7 +27,9 @@ class Watcher:
         """Watch what is there and not watched yet. Walks whole trees: run it in a thread."""
         with self._lock:
             missing = [
-                base for base in bases if base not in self._watched and base != "/" and os.path.isdir(base)  # noqa: PTH112
+                base
+                for base in bases
+                if base not in self._watched and base != "/" and os.path.isdir(base)  # noqa: PTH112
             ]  # all of "/" would be too much to watch; where Path.is_dir raises, this says no, and is asked again
             if self._failed or not missing:
                 return

@@ -6,13 +6,15 @@ https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import orjson
+
 from shipper.text.templates import Template
 
-__all__ = ["LIMITS", "bad_id", "bad_name", "defaults", "fixed", "one_document"]
+__all__ = ["LIMITS", "actions", "bad_id", "bad_name", "defaults", "fixed", "one_document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,21 @@ def bad_id(text: str | None) -> str | None:
     except UnicodeEncodeError:  # of an attribute, such as the name of a file
         return "id is not Unicode"
     return f"id is longer than {LIMITS.id} bytes" if size > LIMITS.id else None
+
+
+def actions(head: bytes, ids: Sequence[str | None]) -> list[bytes] | None:
+    """Action lines that begin with `head` (the options but for the id, not closed); None when an id is refused."""
+    if None not in ids:
+        text = " ".join(ids)  # type: ignore[arg-type]
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:  # nothing to escape
+            plain = text.encode().split(b" ")
+            if len(plain) == len(ids) and all(plain) and max(map(len, plain)) <= LIMITS.id:
+                front = head + b',"_id":"'
+                return [front + each + b'"}}\n' for each in plain]
+    if any(map(bad_id, ids)):
+        return None
+    none = head + b"}}\n"
+    return [head + b',"_id":' + orjson.dumps(each) + b"}}\n" if each else none for each in ids]
 
 
 def one_document(template: Template) -> Iterable[str]:

@@ -12,7 +12,7 @@ from shipper.component import Output
 from shipper.errors import Refused, TooLarge, Unavailable
 from shipper.net.address import below
 from shipper.net.auth import Auth
-from shipper.net.bulk import LIMITS, bad_id, bad_name, defaults, fixed, one_document
+from shipper.net.bulk import LIMITS, actions, bad_id, bad_name, defaults, fixed, one_document
 from shipper.net.bulkanswer import FILTER, documents, judge, sources
 from shipper.net.checks import check_client
 from shipper.net.compression import Compression, Gzip, content_headers, pack
@@ -208,7 +208,8 @@ class Elasticsearch(Output):
     def _with_ids(self, batch: Batch, head: bytes, ids: list[str | None]) -> Iterable[Piece | Refused]:
         """Each document with an action line of its own."""
         body, count, refused = encode_lines(batch, timestamp_as="@timestamp")
-        if refused or any(map(bad_id, ids)):
+        heads = actions(head, ids)
+        if refused or heads is None:
             if len(ids) > 1:
                 middle = len(ids) // 2
                 yield from self._with_ids(batch.with_events(batch.events[:middle]), head, ids[:middle])
@@ -219,10 +220,8 @@ class Elasticsearch(Output):
         for each in refused:
             own = {ID: ids[0]} if self.wants_ids and ids[0] is not None else {}
             yield Refused({**each.event, **own}, each.reason)
-        if refused:
+        if heads is None or refused:
             return
-        plain = head + b"}}\n"
-        heads = [head + b',"_id":' + orjson.dumps(each) + b"}}\n" if each else plain for each in ids]
         lines = body.split(b"\n")
         yield Piece(b"\n".join([a + b for a, b in zip(heads, lines, strict=False)]) + b"\n", count)
 

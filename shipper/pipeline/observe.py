@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from shipper.batch import Batch, Piece, Write
 from shipper.delivery.segments import Lost
@@ -13,6 +13,8 @@ from shipper.errors import Partial, Rejected, TooLarge, Unavailable
 from shipper.pipeline.stall import Held
 
 log = logging.getLogger("shipper")
+REASONS = 100
+"""Different reasons that are counted, for one output; what comes later is `other`."""
 
 
 def once_in(seconds: float) -> Callable[[], bool]:
@@ -127,7 +129,7 @@ class OutputFlow:
         self.in_flight -= events
 
     def dead_lettered(self, reason: str, events: int) -> None:
-        self.dead[short(reason)] += events
+        self.dead[few(self.dead, short(reason))] += events
         self.in_flight -= events
 
     def returned(self, pieces: Sequence[Piece]) -> None:
@@ -275,6 +277,11 @@ class LetterFlow:
         self.gave_way += events
         if self._may_say_lost():
             log.warning("dead letters of %s are full: the oldest %d were dropped", self.name, events)
+
+
+def few(known: Collection[str], reason: str) -> str:
+    """The reason, or `other` when so many are known already: each is a series of its own, and destinations make them up."""
+    return reason if reason in known or len(known) < REASONS else "other"
 
 
 def short(reason: str) -> str:

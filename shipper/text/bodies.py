@@ -65,7 +65,7 @@ def _text(body: bytes, attrs: Attrs, size: int) -> Iterator[Batch]:
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
     for chunk in _chunks(body, size):
-        if chunk[:1] != b"\n" and not EMPTY.search(chunk):
+        if chunk[:1] != b"\n" and chunk[-1:] != b"\n" and not EMPTY.search(chunk):
             yield Batch(raw=chunk, attrs=attrs)
         elif kept := b"\n".join(filter(None, chunk.split(b"\n"))):
             yield Batch(raw=kept, attrs=attrs)

@@ -67,7 +67,7 @@ class Open(threading.Thread):
 
 def asked_now(port: int) -> int:
     """What a new request gets: a status, 503 also for a port that is closed; 0 when it is cut off or hangs."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=40)
     try:
         with contextlib.closing(link):
             link.request("POST", "/", b"{}")

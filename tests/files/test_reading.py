@@ -156,3 +156,12 @@ def test_replaced_characters_are_counted() -> None:
     found = read(b"\x81\nok\n", [], Reading(encoding="shift-jis"), counts)
     assert found == [("\ufffd".encode(), False), (b"ok", False)]
     assert counts["decoding_errors",] == 1
+
+
+def test_broken_utf8_is_counted() -> None:
+    """Of UTF-8 too: as many as are replaced later, and not what was replaced before it was written."""
+    counts = Counter[Any]()
+    raw = b"a\xffb\n\xed\xa0\x80\n" + "é \ufffd\n".encode()
+    texts = [text for text, _ in read(raw, [], Reading(), counts)]
+    replaced = sum(text.decode("utf-8", "replace").count("\ufffd") for text in texts)
+    assert counts["decoding_errors",] == replaced - 1 == 4

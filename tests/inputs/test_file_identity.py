@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shipper.files.copies import COPY_WAIT
+from shipper.files.handles import Handle
+from shipper.options import Duration
 from tests.inputs.places import Place, messages, until
 
 TRIES = 200
@@ -202,3 +208,71 @@ async def test_a_rotated_file_that_cannot_be_read_holds_up_nobody(place: Place) 
     place.write("a.log", "new\n")
     async with place.tail() as tail:
         assert messages(await tail.events(1)) == ["new"]
+
+
+async def test_a_finished_copy_that_is_being_synced(place: Place) -> None:
+    """logrotate syncs a copy before it truncates the original: a large one stands beside it for long, and is no new file."""
+    line = "x" * 2**20 + "\n"
+    log = place.write("a.log", line * 16)
+    async with place.tail(room=100) as tail:
+        await tail.events(16)
+        shutil.copy(log, place.logs / "a.log.1")
+        await tail.nothing(COPY_WAIT + 0.4)  # a disk may take a second for that much
+        os.truncate(log, 0)
+        place.write("a.log", "new\n")
+        assert messages(await tail.events(1)) == ["new"]
+        await tail.nothing(0.3)
+
+
+async def test_a_tiny_twin_waits_for_no_scan(place: Place) -> None:
+    """A file that looks like a copy is read when it has waited long enough, however seldom folders are looked at."""
+    place.write("a.log", "x\n")
+    async with place.tail(poll_interval=Duration(60)) as tail:
+        await tail.events(1)
+        place.write("b.log", "x\n")  # the system tells of it
+        async with asyncio.timeout(5):
+            assert messages(await tail.events(1)) == ["x"]
+
+
+class Failing(Handle):
+    """A handle of a file system that has gone away."""
+
+    def stat(self, *_: int) -> Any:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    reaches = head = key = read = stat
+
+
+async def test_a_file_system_that_fails_holds_up_nobody(place: Place) -> None:
+    """Whatever is asked of a stale handle: it is that file's trouble, said once, and the input goes on; nothing is lost."""
+    place.write("a.log", "one\n")
+    place.write("b.log", "")
+    async with place.tail() as tail:
+        await tail.events(1)
+        census = place.tailer(tail).census
+        await until(lambda: len(census.files) == 2)
+        for file in census.files.values():
+            assert file.handle is not None
+            file.handle = Failing(os.dup(file.handle.fd))
+        place.write("a.log", "two\n")
+        place.write("b.log", "other\n")
+        place.write("c.log", "next\n")
+        assert sorted(messages(await tail.events(3))) == ["next", "other", "two"]
+        assert tail.scope.counters["unreadable_files", ()] == 2
+
+
+async def test_what_cannot_be_looked_at_is_not_gone(place: Place) -> None:
+    """A file is not taken for removed while it, or a folder above it, answers with an error that says nothing about it."""
+    log = place.write("a.log", "one\n")
+    async with place.tail() as tail:
+        await tail.events(1)
+        census = place.tailer(tail).census
+        for number, path, hidden in (
+            (errno.ESTALE, log, True),
+            (errno.EACCES, place.logs, True),
+            (errno.EIO, place.logs / "other", False),
+            (errno.ELOOP, log, False),
+        ):
+            census._failing.clear()
+            census.trouble(str(path), OSError(number, "it failed"))
+            assert census._hidden(str(log)) is hidden
