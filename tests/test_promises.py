@@ -19,7 +19,9 @@ def names_in(file: str) -> set[str]:
     return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-@pytest.mark.parametrize("row", [line for line in [*PAGE.splitlines(), *FAILURES.splitlines()] if "::" in line], ids=lambda row: row[2:40])
+@pytest.mark.parametrize(
+    "row", [line for line in [*PAGE.splitlines(), *FAILURES.splitlines()] if "::" in line], ids=lambda row: row[2:40]
+)
 def test_every_proof_is_there(row: str) -> None:
     """`file::test` in each line; `::test` alone goes on with the file before it."""
     file = ""

@@ -30,8 +30,11 @@ class Naming:
     def starts(self, cut: Cut) -> list[int]:
         """Where each line of a cut begins."""
         found = self.lines.starts(cut)
-        count = cut.raw.count(b"\n") + 1 if cut.lines is None else len(cut.lines)
-        return found if len(found) == count else [cut.start] * count  # broken characters: the whole cut has one place
+        if self.lines.transcodes:
+            count = cut.raw.count(b"\n") + 1 if cut.lines is None else len(cut.lines)
+            if len(found) != count:  # broken characters: the whole cut has one place
+                return [cut.start] * count
+        return found
 
     def ids(self, cut: Cut) -> list[str]:
         """One for each line of a cut."""
@@ -41,7 +44,7 @@ class Naming:
             ids[-1] += f"_{cut.end - starts[-1]:x}"
         if self._torn:
             ids = [text + self._torn for text in ids]
-        return distinct(ids)
+        return distinct(ids) if self.lines.transcodes else ids
 
     def decoded(self, cut: Cut, decode: Callable[[bytes], list[Event]], at_once: list[Event] | None) -> list[Event]:
         """The events of a cut, named; `at_once` are those of a codec that makes one of each line, if it made as many."""

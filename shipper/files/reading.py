@@ -135,6 +135,11 @@ class Lines:
         """Bytes of the input taken and not given out."""
         return self.read - self.at
 
+    @property
+    def transcodes(self) -> bool:
+        """Whether its bytes are not what `raw` has; then broken characters may hide the end of a line."""
+        return self._encoding != "utf-8"
+
     def feed(self, data: bytes | memoryview) -> list[Cut]:
         """The lines that these bytes complete."""
         earlier = self.tail

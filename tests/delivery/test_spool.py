@@ -90,6 +90,43 @@ async def test_what_is_late_is_safe_on_disk(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "buffer").iterdir()] == ["progress"]
 
 
+async def test_pieces_are_not_counted_by_looking_at_each(tmp_path: Path) -> None:
+    """How many below are in memory only is known whatever happens: tens of thousands may be there, one for each index."""
+    subject = buffered(tmp_path, concurrency=50)
+    spool = subject.stack.spool
+    assert spool is not None
+
+    def right() -> bool:
+        return spool.below_unsafe == sum(held.record is None for held in spool.below)
+
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(100))
+    assert right() and spool.below_unsafe == 100
+    await until(subject, lambda: not right() or all(future.done() for future in sent))
+    assert right() and spool.below_unsafe == 0
+    sent = send(subject, *range(100, 300))
+    await until(subject, lambda: not right() or all(future.done() for future in sent))
+    subject.output.gate.set()
+    sent = send(subject, *range(300, 400))
+    await until(subject, lambda: not right() or subject.stack.idle)
+    assert right() and spool.below_unsafe == 0
+    assert sorted(delivered(subject)) == list(range(400))
+    await subject.stack.stop()
+
+
+async def test_small_pieces_take_room_too(tmp_path: Path) -> None:
+    """An event that is a piece of its own takes kilobytes of memory, and the budget knows."""
+    subject = buffered(tmp_path)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(100))
+    assert subject.budget.used > 100 * 2000
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert subject.budget.used == 0
+    await subject.stack.stop()
+
+
 async def test_new_ones_wait_behind_those_on_disk(tmp_path: Path) -> None:
     """Order holds while the buffer fills and empties at the same time."""
     subject = buffered(tmp_path)

@@ -75,7 +75,7 @@ def asked_now(port: int) -> int:
     except ConnectionRefusedError:
         return 503
     except (OSError, http.client.HTTPException) as error:
-        print(f"{error!r} at {time.monotonic()}")
+        print(f"a new request met {error!r}")
         return 0
 
 

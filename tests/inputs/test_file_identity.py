@@ -227,10 +227,12 @@ async def test_a_finished_copy_that_is_being_synced(place: Place) -> None:
 async def test_a_tiny_twin_waits_for_no_scan(place: Place) -> None:
     """A file that looks like a copy is read when it has waited long enough, however seldom folders are looked at."""
     place.write("a.log", "x\n")
-    async with place.tail(poll_interval=Duration(60)) as tail:
+    async with place.tail(poll_interval=Duration(4)) as tail:
         await tail.events(1)
-        place.write("b.log", "x\n")  # the system tells of it
-        async with asyncio.timeout(5):
+        place.write("b.log", "x\n")
+        census = place.tailer(tail).census
+        await until(lambda: any(file.suspected is not None for file in census.files.values()))
+        async with asyncio.timeout(COPY_WAIT + 1.5):
             assert messages(await tail.events(1)) == ["x"]
 
 

@@ -282,6 +282,26 @@ async def test_slow_bodies_are_408() -> None:
         assert not driver.pending
 
 
+@pytest.mark.parametrize("abrupt", [False, True])
+async def test_senders_that_go_away(abrupt: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Who closes the connection in the middle of a body is no bug of ours: no event, no traceback, the next is served."""
+    listener = source()
+    async with drive(listener) as driver:
+        reader, writer = await asyncio.open_connection(*where(driver))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # it waits for the body now
+        (writer.transport.abort if abrupt else writer.close)()
+        while (
+            not any(record.levelno > logging.INFO for record in caplog.records)
+            and listener.scope.counters["refused_requests", (("status", "400"),)] < 1
+        ):
+            await asyncio.sleep(0.001)
+        reply = post(driver, b'{"a": 1}', JSON)
+        await driver.events(1)
+        assert (await reply).status == 200
+        assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
 async def test_silent_connections_are_closed() -> None:
     """A connection without a request, or whose head does not end, is closed after `idle_timeout`."""
     async with drive(source(idle_timeout=Duration(0.2))) as driver:

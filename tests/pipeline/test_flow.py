@@ -17,7 +17,7 @@ from shipper.filters.set import Set
 from shipper.pipeline.chain import Pipeline
 from shipper.pipeline.feed import Feed, deliver
 from shipper.pipeline.fork import Branch, Fork
-from shipper.pipeline.observe import InputFlow, PipelineFlow
+from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow
 from shipper.pipeline.step import Step
 from shipper.testing.clock import turns
 
@@ -260,3 +260,15 @@ async def test_an_event_is_set_aside_once_however_often_a_filter_complains(tmp_p
     assert await through(subject, pipe, [{"n": 1}]) == []
     assert pipe.flow.dead == {("twice", "first"): 1}
     assert len(subject.dead.path("twice").read_text().splitlines()) == 1
+
+
+def test_reasons_that_a_destination_makes_up_are_few_series() -> None:
+    """After a hundred different ones, and each that is known still by its name, the rest is `other`; all are counted."""
+    flow = OutputFlow("out")
+    flow.handed(10_000)
+    for number in range(9_999):
+        flow.dead_lettered(f"reason_{number}: more", 1)
+    flow.dead_lettered("reason_7: again", 1)
+    assert len(flow.dead) == 101
+    assert (flow.dead["reason_7"], flow.dead["other"]) == (2, 9_899)
+    assert flow.unaccounted == 0

@@ -19,8 +19,12 @@ from hypothesis import strategies as st
 
 from shipper.batch import Batch
 from shipper.delivery.futures import settled
+from shipper.delivery.inspect import Buffer, look
+from shipper.delivery.store import Store
 from shipper.errors import Partial, Refused, Rejected, TooLarge, Unavailable
+from shipper.options import Duration, Size
 from shipper.pipeline.window import Broken, Flight
+from shipper.policy import BufferPolicy
 from shipper.testing.clock import turns
 
 LINES = 60
@@ -29,7 +33,8 @@ LINES = 60
 class World:
     """What survives a kill: the committed position, what the destination has, the dead letters."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, buffered: bool = False) -> None:
+        self.buffered = buffered
         self.random = random.Random(seed)
         self.committed = 0
         self.delivered: list[int] = []
@@ -66,13 +71,18 @@ class World:
 
 async def life(world: World, folder: Path, acknowledge_when_enqueued: bool) -> bool:
     """One process from start to kill; whether it came to the end of the source."""
-    subject = rig(folder, bytes=200, events=8, wait=0.5, concurrency=world.random.choice([1, 2, 4]))
+    more: dict[str, Any] = {}
+    if world.buffered:
+        more["store"] = Store(folder / "buffer", 2**20, Path.resolve, segment=4096)
+        more["buffer"] = BufferPolicy(disk=Size(2**20), spill_after=Duration(world.random.choice([0, 2, 5])))
+    subject = rig(folder, bytes=200, events=8, wait=0.5, concurrency=world.random.choice([1, 2, 4]), **more)
     world.answer(subject)
+    subject.stack.start()
     safe = world.delivered
     fuse = world.random.randrange(5, 400)
 
     def commit(position: int) -> None:
-        known = set(safe) | {letter["event"]["n"] for letter in subject.letters()}
+        known = set(safe) | {letter["event"]["n"] for letter in subject.letters()} | on_disk(subject, folder)
         missing = set(range(position)) - known
         if missing:  # noted, not raised: the event loop would only log it
             world.broken.append(f"committed {position} while {sorted(missing)} are nowhere")
@@ -98,11 +108,17 @@ async def life(world: World, folder: Path, acknowledge_when_enqueued: bool) -> b
         while not running.done() and fuse:
             fuse -= 1
             await subject.clock.advance(0.7)
-            await asyncio.sleep(0.0002 if subject.dead.waiting or subject.dead.writer else 0)
-        if running.done():
-            running.result()
-            return True
-        return False
+            threads = subject.stack.spool or any(writer.waiting for writer in subject.dead.writers.values())
+            await asyncio.sleep(0.0002 if threads else 0)
+        if not running.done():
+            return False
+        running.result()
+        for _ in range(2000):  # what is on disk goes out as well
+            if subject.stack.idle:
+                return True
+            await subject.clock.advance(0.7)
+            await asyncio.sleep(0.0002)
+        raise AssertionError(f"the buffer never empties: {subject.stack.spool}")
     except Broken:
         return False
     finally:
@@ -117,8 +133,16 @@ async def life(world: World, folder: Path, acknowledge_when_enqueued: bool) -> b
         assert subject.budget.used == 0
 
 
-async def lives(seed: int, folder: Path, mutant: bool = False) -> World:
-    world = World(seed)
+def on_disk(subject: Rig, folder: Path) -> set[int]:
+    """What another process would find in the buffer now."""
+    if not (folder / "buffer").exists():
+        return set()
+    found = Buffer("out", folder / "buffer", {}, 0, True)
+    return {event["n"] for record in look(found) for event in subject.output.events(record.piece)}
+
+
+async def lives(seed: int, folder: Path, mutant: bool = False, buffered: bool = False) -> World:
+    world = World(seed, buffered)
     for _ in range(200):
         if await life(world, folder, mutant):
             return world
@@ -126,11 +150,11 @@ async def lives(seed: int, folder: Path, mutant: bool = False) -> World:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32))
-def test_what_was_committed_had_been_delivered(seed: int) -> None:
-    """For any seed of refusals, partial failures and kills; and at the end every line is somewhere."""
+@given(st.integers(0, 2**32), st.booleans())
+def test_what_was_committed_had_been_delivered(seed: int, buffered: bool) -> None:
+    """For any seed of refusals, partial failures and kills, with a buffer on disk and without; and at the end every line is somewhere."""
     with tempfile.TemporaryDirectory() as folder:
-        world = asyncio.run(lives(seed, Path(folder)))
+        world = asyncio.run(lives(seed, Path(folder), buffered=buffered))
         letters = _letters(Path(folder))
         assert world.committed == LINES
         assert set(world.delivered) | letters == set(range(LINES))

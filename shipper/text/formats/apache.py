@@ -80,6 +80,7 @@ def parse_text(text: str) -> Found:
             or end
             or between != " "
             or "\\" in line
+            or "-" in (host, path, protocol)
             or not (host and _ and user and method and path and protocol)
         ):
             add(parse_line(line))
