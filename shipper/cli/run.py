@@ -14,7 +14,7 @@ import click
 
 from shipper.cli.common import complain, config_option, configuration, printable, set_up_logging
 from shipper.cli.main import example
-from shipper.cli.tuning import freeze, keep_heap
+from shipper.cli.tuning import allow_files, freeze, keep_heap
 from shipper.component import Input
 from shipper.config.load import load
 from shipper.config.model import Config
@@ -42,6 +42,7 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     if once:
         leave_out_listeners(config)
     keep_heap()
+    allow_files()
     try:
         status = loop_runner(lambda: serve(config, paths, once, debug))
     except (OpenError, Locked) as error:

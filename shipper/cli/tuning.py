@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 KEEP = 32 * 2**20
+MOST_FILES = 65536
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 
 
@@ -21,6 +22,16 @@ def keep_heap() -> bool:
     except (OSError, AttributeError):  # musl and macOS have none
         return False
     return bool(mallopt(M_TRIM_THRESHOLD, KEEP) and mallopt(M_MMAP_THRESHOLD, KEEP))
+
+
+def allow_files() -> None:
+    """As many open files as the hard limit allows, up to 65536: the soft one is often 1024, for programs that use select(2)."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def freeze() -> None:

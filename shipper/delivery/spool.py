@@ -12,6 +12,7 @@ from typing import TypeVar
 from shipper.batch import Piece, Put
 from shipper.clock import Clock, Timer
 from shipper.delivery.futures import failure, settle
+from shipper.delivery.held import Health, Held
 from shipper.delivery.marks import TIDY, Marks
 from shipper.delivery.store import Record, Store
 from shipper.errors import Unavailable
@@ -26,23 +27,6 @@ OVERHEAD = 32
 READS = 3
 """Times that a read may fail before its segment is set aside."""
 T = TypeVar("T")
-
-
-class Held:
-    """One piece in memory."""
-
-    __slots__ = ("below", "born", "over", "piece", "record", "safe")
-
-    def __init__(self, piece: Piece, born: float, safe: Future[None] | None, record: Record | None = None) -> None:
-        self.piece = piece
-        self.born = born
-        self.safe = safe
-        """For whoever handed it over; None when it comes from the disk."""
-        self.record = record
-        """Its place on disk; it is safe from then on."""
-        self.below = False
-        self.over = False
-        """Delivered, or settled otherwise."""
 
 
 class Spool:
@@ -75,8 +59,8 @@ class Spool:
         self.closing = False
         self.stopped = False
         self.marks = Marks(clock)
-        self.full = False
-        self._failing = False
+        self.health = Health(flow)
+        self._reads = 0
         self._timer: Timer | None = None
         self._worker: Task[None] | None = None
         self._again = asyncio.Event()
@@ -203,40 +187,58 @@ class Spool:
 
     async def _work(self) -> None:
         pause = 0.1
-        reads = 0
         while not self.stopped:
             self._again.clear()
-            try:
-                moved = await self._spill() if self._due() else False
-                if self.behind and self._has_room() and not self.closing:
-                    moved = await self._read_back() or moved
-                    reads = 0
-                if self.marks.due(self.room_events, self.room_bytes) or (self.marks and not self.behind):
-                    await self._tidy()
-                    moved = moved or self.full
-                if self._failing:
-                    self._failing = False
-                    log.info("output %s: its buffer works again", self.flow.name)
-                pause = 0.1
-            except OSError as error:
-                self._trouble(error)
-                reads += self.behind and not self._due()
-                if reads > READS:
-                    reads = 0
-                    await self._disk(partial(self.store.give_up, error))
-                await self.clock.sleep(pause)
-                pause = min(pause * 2, 1.0)
-                continue
+            moved, failed = False, None
+            for step in (
+                self._spill_due,
+                self._read_more,
+                self._tidy_due,
+            ):  # a full disk must not keep it from draining
+                try:
+                    moved = await step() or moved
+                except OSError as error:
+                    failed = error
             self._note_lost()
             self._pump_more()
+            if failed is not None:
+                self.health.fails(failed)
+                await self._rest(pause)
+                pause = min(pause * 2, 1.0)
+                continue
+            pause = 0.1
+            self.health.works()
             if moved or self._again.is_set():
                 continue
             if self.marks:  # saved with others, a little later
                 await self._rest(TIDY)
                 continue
-            if not (self.full and self._due()):
+            if not (self.health.full and self._due()):
                 return
             await self._rest(0.2)  # full: room comes with deliveries
+
+    async def _spill_due(self) -> bool:
+        return await self._spill() if self._due() else False
+
+    async def _read_more(self) -> bool:
+        if not self.behind or not self._has_room() or self.closing:
+            return False
+        try:
+            moved = await self._read_back()
+        except OSError as error:
+            self._reads += 1
+            if self._reads > READS:
+                self._reads = 0
+                await self._disk(partial(self.store.give_up, error))
+            raise
+        self._reads = 0
+        return moved
+
+    async def _tidy_due(self) -> bool:
+        if not (self.marks.due(self.room_events, self.room_bytes) or (self.marks and not self.behind)):
+            return False
+        await self._tidy()
+        return self.health.full
 
     async def _rest(self, seconds: float) -> None:
         timer = self.clock.call_later(seconds, self._again.set)
@@ -280,7 +282,7 @@ class Spool:
             size += length
             if size >= min(GROUP, self.store.segment):
                 break
-        self._say_full(not group)
+        self.health.is_full(not group, self.policy.buffer.disk, self.policy.buffer.when_full == "block")
         if not group:
             return self._drop_newest()
         records = await self._disk(lambda: self.store.append([held.piece for held in group]))
@@ -349,19 +351,6 @@ class Spool:
             return
         self.flow.unspilled(lost.events)
         self.flow.damaged(lost)
-
-    def _say_full(self, full: bool) -> None:
-        if full and not self.full and self.policy.buffer.when_full == "block":
-            log.warning(
-                "output %s: its buffer is full (%s): what comes now waits", self.flow.name, self.policy.buffer.disk
-            )
-        self.full = full
-
-    def _trouble(self, error: OSError) -> None:
-        self.flow.last_error = f"buffer: {error.strerror or error}"
-        if not self._failing:
-            log.error("output %s: its buffer cannot be used: %s; trying again, events wait", self.flow.name, error)
-        self._failing = True
 
     # out
     @property

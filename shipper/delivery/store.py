@@ -7,6 +7,7 @@ Opening reads the last segment only; whatever it finds, it ends with a buffer th
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -363,9 +364,11 @@ class Store:
             self._moved = False
             try:
                 self.progress.save(self.epoch, self.done)
-            except OSError:
+            except OSError as error:
                 self._moved = True
-                raise
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                # what is done makes room for it; a crash before it is saved would miss a segment, and lose nothing
         saved = Done(self.done.to, self.done.beyond[:MOST])
         for segment in [s for s in self.segments if s.end > s.first and saved.has(s.first, s.end)]:
             if segment is self.segments[-1]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from shipper.batch import Batch
 from shipper.clock import rfc3339
 from shipper.text.timestamps import to_epoch_ns
 from shipper.text.utc import in_utc
 
-__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds", "said_at"]
+__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds", "said_at", "times_of"]
 
 
 def nanoseconds(text: Any) -> str | None:
@@ -47,6 +48,21 @@ def all_nanoseconds(written: list[str]) -> list[str]:
         raise ValueError("not alike")
     zeros = "0" * (30 - width)
     return [_seconds[text[:19]] + text[20:-1] + zeros for text in written]
+
+
+def times_of(batch: Batch, count: int, now: str) -> tuple[list[str], int]:
+    """Nanoseconds since 1970 of each event, in digits, and how many could not be read: these get the time of reading, or `now`."""
+    shared = batch.attrs.get("timestamp")
+    if not batch.has("timestamp"):
+        at = nanoseconds(shared)
+        return [at or now] * count, count if at is None and shared is not None else 0
+    written: list[Any] = [event.get("timestamp", shared) for event in batch.events]
+    try:
+        return all_nanoseconds(written), 0
+    except (ValueError, TypeError):
+        found = [nanoseconds(text) for text in written]
+    read = nanoseconds(shared) or now
+    return [at or read for at in found], max(0, found.count(None) - written.count(None))
 
 
 def as_rfc3339(at: str) -> str:

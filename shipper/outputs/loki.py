@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 from operator import gt
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -22,7 +21,8 @@ from shipper.net.lokilimits import Limits, Unfit, different_in_each
 from shipper.net.lokilines import LineForm, cut, lines_of
 from shipper.net.lokiprobe import ask_labels
 from shipper.net.lokipush import Form, Json, Protobuf
-from shipper.net.lokitimes import all_nanoseconds, as_rfc3339, nanoseconds, said_at
+from shipper.net.lokirows import alike, rows_of
+from shipper.net.lokitimes import as_rfc3339, said_at, times_of
 from shipper.net.probing import asking
 from shipper.net.session import Session
 from shipper.net.status import printable
@@ -223,7 +223,7 @@ class Loki(Output):
         metadata = self._metadata(batch, len(lines))
         streams = [
             ({name: value for name, value in zip(self.labels, key, strict=True) if value} or _NO_LABELS, mine)
-            for key, mine in _alike([template.each(batch) for template in self.labels.values()], len(lines))
+            for key, mine in alike([template.each(batch) for template in self.labels.values()], len(lines))
         ]
         unfit = [(reason, mine) for labels, mine in streams if (reason := limits.odd_labels(labels))]
         if unfit:
@@ -253,35 +253,15 @@ class Loki(Output):
             raise Unfit(f"text that is not Unicode: {error}") from None
 
     def _times(self, batch: Batch, count: int) -> list[str]:
-        """Nanoseconds since 1970 of each event, in digits; what cannot be read gets the time of reading, and is counted."""
-        shared = batch.attrs.get("timestamp")
-        if not batch.has("timestamp"):
-            at = nanoseconds(shared)
-            if at is None and shared is not None:
-                self.scope.count("unreadable_timestamps", count)
-            return [at or self._now()] * count
-        written: list[Any] = [event.get("timestamp", shared) for event in batch.events]
-        try:
-            return all_nanoseconds(written)
-        except (ValueError, TypeError):
-            found = [nanoseconds(text) for text in written]
-        if None in found:
-            self.scope.count("unreadable_timestamps", found.count(None) - written.count(None))
-        read = nanoseconds(shared) or self._now()
-        return [at or read for at in found]
-
-    def _now(self) -> str:
-        return f"{self.scope.clock.time() * 1e6:.0f}000"
+        times, unread = times_of(batch, count, f"{self.scope.clock.time() * 1e6:.0f}000")
+        if unread:
+            self.scope.count("unreadable_timestamps", unread)
+        return times
 
     def _metadata(self, batch: Batch, count: int) -> list[dict[str, str]] | None:
         if not self.structured_metadata:
             return None
-        found = [(name, template.each(batch)) for name, template in self.structured_metadata.items()]
-        shared = {name: text for name, text in found if isinstance(text, str)}
-        rows = [shared] * count
-        for name, texts in found:
-            if isinstance(texts, list):
-                rows = [row if text is None else {**row, name: text} for row, text in zip(rows, texts, strict=True)]
+        rows = rows_of({name: template.each(batch) for name, template in self.structured_metadata.items()}, count)
         odd, why = self.limits.odd_metadata(rows)
         if odd:
             raise Unfit(why, odd)
@@ -330,22 +310,3 @@ class Loki(Output):
             for labels, entries in streams
             for at, line, metadata in entries
         ]
-
-
-def _alike(
-    columns: Sequence[str | list[str | None] | None], count: int
-) -> Iterable[tuple[tuple[str | None, ...], Sequence[int]]]:
-    """The rows of some columns (a list, or one text for all rows) that there are, and where each of them is."""
-    columns = [_same(texts) for texts in columns]
-    if not any(isinstance(texts, list) for texts in columns):
-        return [(tuple(columns), range(count))]  # type: ignore[arg-type]
-    rows = [texts if isinstance(texts, list) else repeat(texts, count) for texts in columns]
-    groups: dict[tuple[str | None, ...], list[int]] = {}
-    for at, key in enumerate(zip(*rows, strict=True)):
-        groups.setdefault(key, []).append(at)
-    return groups.items()
-
-
-def _same(texts: str | list[str | None] | None) -> str | list[str | None] | None:
-    """One text instead of a list of equal ones."""
-    return texts[0] if isinstance(texts, list) and texts.count(texts[0]) == len(texts) else texts

@@ -195,7 +195,7 @@ async def test_a_full_buffer_is_back_pressure(tmp_path: Path) -> None:
     subject = buffered(tmp_path, limit=40_000)
     subject.output.gate = asyncio.Event()
     sent = [subject.stack(Batch([{"n": number, "text": "x" * 500}])) for number in range(200)]
-    await until(subject, lambda: subject.stack.spool and subject.stack.spool.full)
+    await until(subject, lambda: subject.stack.spool and subject.stack.spool.health.full)
     await subject.clock.advance(5)
     assert not all(future.done() for future in sent)
     assert sum(path.stat().st_size for path in (tmp_path / "buffer").glob("*.seg")) <= 40_000
@@ -306,5 +306,48 @@ async def test_refused_ones_do_not_stay_on_disk(tmp_path: Path) -> None:
     await until(subject, lambda: subject.stack.idle)
     assert delivered(subject) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert [letter["event"] for letter in subject.letters()] == [{"n": 5}]
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+async def test_a_full_disk_does_not_keep_it_from_draining(tmp_path: Path) -> None:
+    """The disk is full of what waits here, and more comes; when the destination is back it drains, and then it all fits."""
+    disk = SimDisk(3, room=30_000)
+    subject = buffered(tmp_path, disk=disk, limit=10**6)
+    subject.output.gate = asyncio.Event()
+    sent = [subject.stack(Batch([{"n": number, "text": "x" * 500}])) for number in range(100)]
+    await until(subject, lambda: subject.flow.last_error.startswith("buffer: "))
+    await until(subject, lambda: subject.flow.buffered > 20)
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    assert sorted(delivered(subject)) == list(range(100))
+    assert all(future.done() for future in sent)
+    assert subject.flow.unaccounted == 0
+    await subject.stack.stop()
+
+
+async def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
+    """After some tries it goes out of the way, counted; what comes behind it is delivered."""
+    subject = buffered(tmp_path, events=1)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(60))
+    await until(subject, lambda: all(future.done() for future in sent))
+    spool = subject.stack.spool
+    assert spool is not None
+    reads = spool.store.read
+    bad = spool.store.segments[0]
+
+    def read(size: int, events: int) -> Any:
+        if bad in spool.store.segments and spool.store.cursor < bad.end:
+            raise OSError(5, "Input/output error")
+        return reads(size, events)
+
+    spool.store.read = read  # type: ignore[method-assign]
+    subject.output.gate.set()
+    await until(subject, lambda: subject.stack.idle)
+    lost = subject.flow.drops["buffer_damaged"]
+    assert lost > 0
+    assert len(delivered(subject)) == 60 - lost
+    assert subject.flow.corrupt == 1
     assert subject.flow.unaccounted == 0
     await subject.stack.stop()

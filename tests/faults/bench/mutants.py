@@ -10,6 +10,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 HERE = Path(__file__).parents[2] / "corpus"
 TOKENS = [b"\0", b"\n", b"\r\n", b" ", b"  ", b"-", b"0", b"-1 ", b"999999999999 ", b"4294967296", b"<", b">", b"<999>", b"<1>1 ",
           b"[", b"]", b'"', b"\\", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"{", b"}", b":", b";", b"=", b"%", b"chunked",
@@ -27,7 +29,7 @@ def mutate(rng: random.Random, seeds: Sequence[bytes], times: int = 4) -> bytes:
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.randint(1, times)):
         at = rng.randint(0, len(data))
-        length = min(int(rng.expovariate(0.15)) + 1, 200)
+        length = rng.choice((1, 1, 2, 3, 5, 10, 50))
         match rng.randrange(7):
             case 0 if data:
                 data[at % len(data)] = rng.randrange(256)
@@ -45,3 +47,9 @@ def mutate(rng: random.Random, seeds: Sequence[bytes], times: int = 4) -> bytes:
             case _:
                 data[at:at] = bytes([rng.randrange(256)]) * (length * rng.choice((1, 1, 10)))
     return bytes(data)
+
+
+def odd(seeds: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+    """Hypothesis' strategy: mutants of these seeds, several lines of them, and any bytes."""
+    mutants = st.builds(mutate, st.randoms(use_true_random=False), st.just(seeds))
+    return st.one_of(mutants, st.lists(mutants, max_size=5).map(b"\n".join), st.binary(max_size=300))
