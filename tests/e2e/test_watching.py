@@ -136,7 +136,7 @@ def test_json_log_is_json_to_the_last_line(tmp_path: Path) -> None:
         assert agent.stop() == 0
     entries = [json.loads(line) for line in agent.stderr.splitlines()]
     assert {"timestamp", "level", "logger", "message"} <= set(entries[0])
-    assert "reloaded" in [entry["message"] for entry in entries]
+    assert "reloaded: no component changed" in [entry["message"] for entry in entries]
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:

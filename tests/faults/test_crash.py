@@ -42,8 +42,10 @@ def killed_at_random(bench: Bench, server: Destination, kills: int, **output: st
     agent = bench.agent(flow(server, log, port, **output)).start()
     with Load(bench.oracle, log, port) as load:
         with half_down(server, bench.rng):
-            for _ in range(kills):
+            for number in range(kills):
                 agent.ready()
+                if number % 4 == 3:
+                    agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.005)
                 time.sleep(bench.rng.uniform(0.05, 1.5))
                 in_use += bool(segments(agent))
                 assert agent.kill() == -9

@@ -44,9 +44,11 @@ def test_t16_power_cuts(bench: Bench) -> None:
         agent.start()
         with Load(bench.oracle, log, port) as load:
             with half_down(server, bench.rng):
-                for _ in range(cuts):
+                for number in range(cuts):
                     agent.ready()
-                    time.sleep(bench.rng.uniform(0.3, 2))
+                    if number % 4 == 3:
+                        agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.005)
+                    time.sleep(bench.rng.uniform(0.1, 1.5))
                     in_use += bool(segments(agent))
                     power_cut(agent, disk)
                     empty += sum(1 for path in positions(agent) if not path.stat().st_size)
