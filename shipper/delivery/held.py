@@ -39,10 +39,12 @@ class Health:
             log.warning("output %s: its buffer is full (%s): what comes now waits", self.flow.name, room)
         self.full = full
 
-    def fails(self, error: OSError) -> None:
-        self.flow.last_error = f"buffer: {error.strerror or error}"
+    def fails(self, error: Exception) -> None:
+        self.flow.last_error = f"buffer: {getattr(error, 'strerror', None) or error}"
         if not self.failing:
-            log.error("output %s: its buffer cannot be used: %s; trying again, events wait", self.flow.name, error)
+            bug = None if isinstance(error, OSError) else error
+            what = "output %s: its buffer cannot be used: %s; trying again, events wait"
+            log.error(what, self.flow.name, error, exc_info=bug)
         self.failing = True
 
     def works(self) -> None:

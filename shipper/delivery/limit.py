@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
+from collections import deque
 
 from shipper.batch import Piece
 from shipper.delivery.retry import Finish
@@ -14,26 +16,32 @@ class Limit:
     def __init__(self, finish: Finish, slots: int) -> None:
         self.finish = finish
         self.slots = slots
-        self.free = asyncio.Semaphore(slots)
-        self._over = 0  # slots that are to go when a request ends
+        self.running = 0
+        self._queue: deque[Future[None]] = deque()
 
     async def __call__(self, todo: list[Piece]) -> None:
-        await self.free.acquire()
+        turn: Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        self._admit()
         try:
+            await turn
             await self.finish(todo)
         finally:
-            if self._over:
-                self._over -= 1
-            else:
-                self.free.release()
+            if turn.done() and not turn.cancelled():
+                self.running -= 1
+                self._admit()
+
+    def _admit(self) -> None:
+        while self._queue and self.running < self.slots:
+            turn = self._queue.popleft()
+            if not turn.done():  # its request may have been given up meanwhile
+                self.running += 1
+                turn.set_result(None)
 
     def resize(self, slots: int) -> None:
         """Another number of slots; fewer from when requests end."""
-        more, self.slots = slots - self.slots, slots
-        kept = min(more, self._over)  # fewer slots: negative, and so many more are to go
-        self._over -= kept
-        for _ in range(more - kept):
-            self.free.release()
+        self.slots = slots
+        self._admit()
 
     def __repr__(self) -> str:
-        return f"Limit({self.slots} slots, {self.free!r})"
+        return f"Limit({self.running} of {self.slots} slots, {len(self._queue)} waiting)"

@@ -43,7 +43,8 @@ def name_of(first: int) -> str:
 def first_of(name: str) -> int | None:
     """The number in a segment's name, or None: no segment."""
     stem = name.removesuffix(ENDING)
-    return int(stem) if name != stem and len(stem) == 20 and stem.isascii() and stem.isdigit() else None
+    usual = name != stem and len(stem) == 20 and stem.isascii() and stem.isdigit()
+    return int(stem) if usual and int(stem) < 2**62 else None
 
 
 def heading(first: int, about: dict[str, Any]) -> list[bytes]:
@@ -80,6 +81,8 @@ class Lost:
     records: int = 0
     """Damaged places, each at least one record."""
     events: int = 0
+    never: int = 0
+    """Numbers that a start took for events, and that an append which failed had skipped."""
     notes: list[str] = field(default_factory=list)
 
     def add(self, note: str, events: int) -> None:

@@ -7,7 +7,7 @@ from asyncio import Future, Task
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shipper.batch import Piece, Put
 from shipper.clock import Clock, Timer
@@ -47,7 +47,6 @@ class Spool:
         self.clock = clock
         self.flow = flow
         self.configure(policy)
-        flow.buffer_bytes = lambda: store.bytes
         self.below: dict[Held, None] = {}
         self.below_bytes = self.below_events = 0
         self.below_unsafe = 0
@@ -63,6 +62,7 @@ class Spool:
         self._reads = 0
         self._timer: Timer | None = None
         self._worker: Task[None] | None = None
+        self._thread: Task[Any] | None = None
         self._again = asyncio.Event()
 
     def configure(self, policy: Delivery) -> None:
@@ -80,7 +80,9 @@ class Spool:
         return safe
 
     def start(self) -> None:
-        """Go on with what an earlier run left."""
+        """Go on with what an earlier run left. Nothing is counted before: a reload may be rolled back."""
+        self.flow.buffer_bytes = lambda: self.store.bytes
+        self.flow.opened_buffer(self.store.waiting, self.store.take_lost())
         self._pump()
 
     def _pump(self) -> None:
@@ -181,7 +183,8 @@ class Spool:
 
     # the disk
     def _kick(self) -> None:
-        self._again.set()
+        if not self.health.failing:
+            self._again.set()
         if self._worker is None or self._worker.done():
             self._worker = asyncio.get_running_loop().create_task(self._work())
 
@@ -190,20 +193,17 @@ class Spool:
         while not self.stopped:
             self._again.clear()
             moved, failed = False, None
-            for step in (
-                self._spill_due,
-                self._read_more,
-                self._tidy_due,
-            ):  # a full disk must not keep it from draining
+            # each of them whatever befell the others: a full disk must not keep it from draining
+            for step in (self._spill_due, self._read_more, self._tidy_due):
                 try:
                     moved = await step() or moved
-                except OSError as error:
+                except Exception as error:
                     failed = error
             self._note_lost()
             self._pump_more()
             if failed is not None:
                 self.health.fails(failed)
-                await self._rest(pause)
+                await self._rest(pause, whatever_comes=True)  # tries are counted
                 pause = min(pause * 2, 1.0)
                 continue
             pause = 0.1
@@ -213,9 +213,10 @@ class Spool:
             if self.marks:  # saved with others, a little later
                 await self._rest(TIDY)
                 continue
-            if not (self.health.full and self._due()):
+            if not self._due():
                 return
-            await self._rest(0.2)  # full: room comes with deliveries
+            if self.health.full:  # room comes with deliveries
+                await self._rest(0.2)
 
     async def _spill_due(self) -> bool:
         return await self._spill() if self._due() else False
@@ -240,7 +241,9 @@ class Spool:
         await self._tidy()
         return self.health.full
 
-    async def _rest(self, seconds: float) -> None:
+    async def _rest(self, seconds: float, whatever_comes: bool = False) -> None:
+        if whatever_comes and not self.stopped:
+            self._again.clear()
         timer = self.clock.call_later(seconds, self._again.set)
         await self._again.wait()
         timer.cancel()
@@ -253,6 +256,8 @@ class Spool:
 
     async def _disk(self, call: Callable[[], T]) -> T:
         """Run in a thread; what is done is marked first."""
+        while self._thread is not None and not self._thread.done():  # of somebody who was cancelled
+            await asyncio.wait([self._thread])
         marks = self.marks.take()
 
         def work() -> T:
@@ -260,7 +265,8 @@ class Spool:
                 self.store.mark(first, end)
             return call()
 
-        return await asyncio.to_thread(work)
+        self._thread = asyncio.get_running_loop().create_task(asyncio.to_thread(work))
+        return await asyncio.shield(self._thread)
 
     async def _tidy(self) -> None:
         events, size = self.marks.events, self.marks.bytes
@@ -337,6 +343,7 @@ class Spool:
         size = max(self.room_bytes - self.below_bytes, 1)
         events = max(self.room_events - self.below_events, 1)
         records: Sequence[Record] = await self._disk(lambda: self.store.read(min(size, GROUP), events))
+        self._note_lost()
         now = self.clock.monotonic()
         for record in records:
             self.flow.unspilled(record.piece.count)
@@ -349,6 +356,8 @@ class Spool:
         lost = self.store.take_lost()
         if lost is None:
             return
+        self.flow.found -= lost.never
+        self.flow.buffered -= lost.never
         self.flow.unspilled(lost.events)
         self.flow.damaged(lost)
 
@@ -356,7 +365,7 @@ class Spool:
     @property
     def idle(self) -> bool:
         """Whether nothing is left, in memory or on disk."""
-        return not (self.below or self.waiting or self.behind or self.flow.buffered)
+        return not (self.below or self.waiting or self.behind)
 
     async def stop(self) -> None:
         """No more goes down; what is in memory only is put on disk, if that is possible now."""
@@ -366,9 +375,7 @@ class Spool:
         if self._worker is not None and not self._worker.done():
             self.stopped = True
             self._again.set()
-            await asyncio.wait([self._worker], timeout=5)
-            self._worker.cancel()
-            await asyncio.wait([self._worker])
+            await asyncio.wait([self._worker])  # its thread could not be ended anyway
         self.stopped = True
         try:
             while self._unsafe() and await self._spill():

@@ -74,7 +74,7 @@ class Store:
         for segment, following in itertools.pairwise(found):
             segment.end = following.first
         epochs = [self._look(segment) for segment in found]
-        self._load(next((epoch for epoch in reversed(epochs) if epoch), None))
+        self._load(next((epoch for epoch in reversed(epochs) if epoch), None), numbers[0] if numbers else 0)
         self.segments = [segment for segment, epoch in zip(found, epochs, strict=True) if epoch is not None]
         if self.segments:
             self._scan(self.segments[-1])
@@ -89,8 +89,9 @@ class Store:
         with suppress(OSError):  # saved later; a full disk is no reason not to start
             self.tidy(force=True)
 
-    def _load(self, known: str | None) -> None:
-        """What is done, if that was said of the segments that are here."""
+    def _load(self, known: str | None, first: int) -> None:
+        """What is done, if that was said of the segments that are here; else what is before the `first` of them."""
+        self.done = Done(first)
         try:
             saved = self.progress.load()
         except OSError as error:
@@ -117,14 +118,14 @@ class Store:
             return None
         if said is None:
             if segment.size == 0:
-                self.disk.remove(segment.path)  # made, and then the power went
+                with suppress(OSError):
+                    self.disk.remove(segment.path)  # made, and then the power went
                 return None
             return ""  # its beginning is damaged: the records behind may be whole
         if said.get("version") != VERSION:
             self._away(segment, f"is of version {said.get('version')}, which this release cannot read")
             return None
-        epoch: str = said.get("epoch", "")
-        return epoch
+        return str(said.get("epoch", ""))
 
     def _away(self, segment: Segment, why: str) -> None:
         try:
@@ -137,8 +138,7 @@ class Store:
         """What a segment held that was set aside is settled: nobody waits for it here."""
         end = max(segment.end, segment.first + 1) if segment.end == segment.first else segment.end
         if end <= self.end:
-            missing = segment.end - segment.first - self.done.within(segment.first, segment.end)
-            self.lost.events += max(missing, 0)
+            self.lost.events += max(segment.end - segment.first - self.done.within(segment.first, segment.end), 0)
             self.mark(segment.first, end)
 
     def _scan(self, segment: Segment) -> None:
@@ -221,9 +221,8 @@ class Store:
         self._seal()
         segment = Segment(self.folder / name_of(self.end), self.end, self.end)
         if self.segments and self.segments[-1].first == self.end:  # nothing in it counts: left by a failure
-            empty = self.segments.pop()
-            self._forget_reader(empty)
-            self.disk.remove(empty.path)
+            self._forget_reader(self.segments.pop())
+        self.disk.remove(segment.path)  # what a failure left under this name counts for nothing either
         fd = self.disk.create(segment.path)
         try:
             head = heading(self.end, {**self.said, "epoch": self.epoch})
@@ -252,12 +251,15 @@ class Store:
         What is damaged is stepped over, counted as done, and told in `lost`. Raises OSError: ask again.
         """
         found: list[Record] = []
-        for record in self._records():
-            found.append(record)
-            size -= len(record.piece.body)
-            events -= record.piece.count
-            if size <= 0 or events <= 0:
-                break
+        try:
+            for record in self._records():
+                found.append(record)
+                size, events = size - len(record.piece.body), events - record.piece.count
+                if size <= 0 or events <= 0:
+                    break
+        except OSError:
+            if not found:  # else the cursor is behind them, and whoever asks again meets it again
+                raise
         return found
 
     def _records(self) -> Iterator[Record]:
@@ -281,6 +283,7 @@ class Store:
                     continue
                 if (whole := each.first - each.skipped) > self.cursor or place:
                     self._gap(max(whole, self.cursor), place)
+                self.lost.never += each.first - self.cursor - self.done.within(self.cursor, each.first)
                 self.mark(self.cursor, each.first)
                 place = ""
                 self.cursor = each.end
@@ -302,9 +305,8 @@ class Store:
         if following.first > self.cursor:
             self._gap(following.first)
         fd = self.disk.open(following.path)
-        reader = Reader(self.disk, fd)
-        self._reading = (following, fd, reader)
-        return following, reader
+        self._reading = (following, fd, Reader(self.disk, fd))
+        return following, self._reading[2]
 
     def _gap(self, to: int, place: str = "") -> None:
         """Events from the cursor up to `to` cannot be read."""
@@ -337,7 +339,7 @@ class Store:
     def take_lost(self) -> Lost | None:
         """What could not be read since this was asked last."""
         lost, self.lost = self.lost, Lost()
-        return lost if lost.records or lost.events or lost.notes else None
+        return lost if lost != Lost() else None
 
     # done
     def mark(self, first: int, end: int) -> None:
@@ -348,6 +350,7 @@ class Store:
 
     def drop_oldest(self) -> int:
         """Give up the oldest segment of which nothing was read yet; how many events that were. 0: there is none."""
+        self.tidy()  # whoever cannot remove what was given up before gives up no more
         segment = next((s for s in self.segments if s.first >= self.cursor and s.end > s.first), None)
         if segment is None:
             return 0
@@ -355,7 +358,8 @@ class Store:
         self.mark(segment.first, segment.end)
         if self.cursor == segment.first:
             self.cursor = segment.end
-        self.tidy()
+        with suppress(OSError):  # they are given up all the same, and to be counted
+            self.tidy()
         return events
 
     def tidy(self, *, force: bool = False) -> None:

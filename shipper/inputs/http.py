@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
 import orjson
@@ -27,6 +28,7 @@ from shipper.text.bodies import Form, batches, form_of
 AS_IT_IS = ("", "utf-8", "utf8", "us-ascii", "ascii")
 OTHERS = ("iso-8859-1", "latin1", "windows-1252")  # any codec of Python's would be an invitation: some take square time
 READING = 4  # bodies of the largest size that may be on their way in at a time
+SAID = 10.0  # seconds between two lines in the log about requests that are none: strangers must not fill a disk
 LATER = 5.0  # seconds in which the rest of a request finds room once its first part has
 
 
@@ -138,8 +140,9 @@ class Http(Input):
             self.scope.count("refused_requests", status=str(refusal.status))
             answer = _json(refusal.status, {"error": refusal.why}, refusal.headers)
             if refusal.status == 408:  # who is too slow is not waited for once more
-                await answer.prepare(request)
-                await answer.write_eof()
+                with suppress(ConnectionError):
+                    await answer.prepare(request)
+                    await answer.write_eof()
                 request.protocol.force_close()
         else:
             answer = _json(200, {"events": events}, {})
@@ -181,7 +184,10 @@ class Http(Input):
         if (request.content_length or 0) > most:
             raise Answer(413, f"more than {most} bytes")
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            try:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            except ConnectionError as error:
+                raise Answer(400, "the sender is gone") from error
             request.writer.output_size = 0
         parts: list[bytes] = []
         size = 0
@@ -245,11 +251,14 @@ class _Calm(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope.log)
         self.scope = scope
+        self.said = float("-inf")
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **kwargs: Any) -> None:
         if isinstance(exc_info, HttpProcessingError):
             self.scope.count("refused_requests", status=str(exc_info.code))
-            self.info("refused what is no HTTP: %s", type(exc_info).__name__)
+            if self.scope.clock.monotonic() - self.said >= SAID:
+                self.said = self.scope.clock.monotonic()
+                self.info("refused what is no HTTP: %s", type(exc_info).__name__)
         else:
             self.error(msg, *args, exc_info=exc_info, **kwargs)
 

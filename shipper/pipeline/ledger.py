@@ -33,21 +33,21 @@ class Ledger:
         self.since = clock.now()
         self.sequence = 0
         self.base: dict[str, Sums] = {}
-        """What earlier runs counted, and outputs and pipelines of this one that a reload took out."""
-        self.flows: dict[str, PipelineFlow | OutputFlow] = {}
+        """What earlier runs counted."""
+        self.flows: dict[str, list[PipelineFlow | OutputFlow]] = {}
+        """Those that a reload took out as well: what they hold is still on its way."""
         self._saved: bytes = b""
         self._failed = False
+        self._writing: asyncio.Task[None] | None = None
 
     # counting
     def follow(self, kind: str, flow: PipelineFlow | OutputFlow) -> None:
         """Count this one, too; where another of the name was before, it adds up."""
         name = f"{kind} {flow.name}"
-        old = self.flows.get(name)
-        if old is flow:
+        known = self.flows.setdefault(name, [])
+        if flow in known:
             return
-        if old is not None:
-            self.base[name] = self.base.get(name, Sums()) + old.sums()
-        self.flows[name] = flow
+        known.append(flow)
         if isinstance(flow, OutputFlow):  # what the last run left in the buffer was counted as buffered by it
             base = self.base.setdefault(name, Sums())
             base["found"] -= base.pop("buffered", 0)
@@ -55,8 +55,9 @@ class Ledger:
     def totals(self) -> dict[str, Sums]:
         """All sums up to now; exact whenever this is called."""
         found = {name: Sums(base) for name, base in self.base.items()}
-        for name, flow in self.flows.items():
-            found.setdefault(name, Sums()).update(flow.sums())
+        for name, flows in self.flows.items():
+            for flow in flows:
+                found.setdefault(name, Sums()).update(flow.sums())
         return found
 
     def total(self, kind: str, name: str) -> dict[str, Any]:
@@ -102,6 +103,8 @@ class Ledger:
 
     async def save(self, *, stopped: bool = False) -> None:
         """Durable when it returns, unless the disk refuses: that is said once, and tried again with the next."""
+        while self._writing is not None and not self._writing.done():  # for somebody who was cancelled
+            await asyncio.wait([self._writing])
         totals = orjson.dumps(self.totals(), option=orjson.OPT_SORT_KEYS)
         if totals == self._saved and not stopped:
             return
@@ -110,7 +113,9 @@ class Ledger:
             "stopped": stopped, "totals": orjson.Fragment(totals),
         })  # fmt: skip
         try:
-            await asyncio.to_thread(_write, self.folder, str((self.sequence + 1) % 2), body)
+            work = asyncio.to_thread(_write, self.folder, str((self.sequence + 1) % 2), body)
+            self._writing = asyncio.get_running_loop().create_task(work)
+            await asyncio.shield(self._writing)
         except OSError as error:
             if not self._failed:
                 log.error("ledger: cannot be saved: %s", error)

@@ -94,7 +94,8 @@ async def _outlets(
             swaps.append((current, spec, output))
             outlets[name] = current
         else:
-            outlets[name] = await topology.open_output(spec, current.flow if current else None)
+            before = current or next((each for each in topology.leaving if each.spec.name == name), None)
+            outlets[name] = await topology.open_output(spec, before.flow if before else None)
             made.append(outlets[name])
     return outlets
 

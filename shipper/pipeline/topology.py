@@ -75,11 +75,11 @@ class Topology:
         output.scope = self.scope("output", spec.name)
         await opened(output, spec)
         flow = flow or OutputFlow(spec.name)
-        store = await self._store(spec, output, flow) if spec.delivery.buffer.disk else None
+        store = await self._store(spec, output) if spec.delivery.buffer.disk else None
         stack = Stack(output, spec.delivery, self.dead_letters, self.budget, self.clock, flow, store)
         return Outlet(spec, output, stack)
 
-    async def _store(self, spec: Spec, output: Output, flow: OutputFlow) -> Store:
+    async def _store(self, spec: Spec, output: Output) -> Store:
         """The output's buffer, recovered, with a word on what was found."""
         root = Path(self.config.data_dir) / "buffers" / spec.name
         taken = {old.folder for outlet in self.all_outlets if (old := outlet.stack.store)}
@@ -95,7 +95,6 @@ class Topology:
                 "output %s: %d bytes in %s were encoded for another output (%s) and stay there: see `shipper buffer`",
                 spec.name, each.bytes, each.folder, each.said.get("type"),
             )  # fmt: skip
-        flow.opened_buffer(store.waiting, store.take_lost())
         return store
 
     def make_source(self, spec: Spec, flow: InputFlow | None = None) -> Source:

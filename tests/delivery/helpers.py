@@ -55,7 +55,6 @@ def rig(
     flow = OutputFlow("out")
     if store is not None:
         store.open()
-        flow.opened_buffer(store.waiting, store.take_lost())
     return Rig(Stack(output, policy, dead, budget, clock, flow, store), output, clock, dead, budget)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import threading
 from asyncio import Future
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from shipper.batch import Batch
+from shipper.batch import Batch, Piece
+from shipper.delivery.limit import Limit
 from shipper.delivery.store import Store
 from shipper.errors import Unavailable
 from shipper.options import Duration, Size
@@ -351,3 +353,133 @@ async def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path) -> Non
     assert subject.flow.corrupt == 1
     assert subject.flow.unaccounted == 0
     await subject.stack.stop()
+
+
+async def test_reads_that_fail_are_tried_over_time(tmp_path: Path) -> None:
+    """However much comes in meanwhile: a segment is not set aside for a moment's trouble."""
+    disk = SimDisk()
+    subject = buffered(tmp_path, disk=disk)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(60))
+    await until(subject, lambda: all(future.done() for future in sent))
+    disk.fail_read = 10**6
+    subject.output.gate.set()
+    await until(subject, lambda: subject.flow.last_error.startswith("buffer: "), 0)
+    for number in range(60, 100):
+        sent += send(subject, number)
+        for _ in range(20):
+            await asyncio.sleep(0.0002)
+    disk.fail_read = 0
+    await until(subject, lambda: subject.stack.idle)
+    assert sorted(delivered(subject)) == list(range(100))
+    assert not subject.flow.drops
+    await subject.stack.stop()
+
+
+async def test_late_while_the_progress_is_saved(tmp_path: Path) -> None:
+    """What becomes due while the disk is busy with something else is written without another event to wake it."""
+    disk = SimDisk()
+    subject = buffered(tmp_path, disk=disk, events=1)
+    spool = subject.stack.spool
+    assert spool is not None
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(2))
+    await until(subject, lambda: all(future.done() for future in sent))
+    late: list[Future[None]] = []
+    tidy = spool._tidy_due
+
+    async def slow() -> bool:
+        moved = await tidy()
+        if not late:
+            late.extend(send(subject, 2))
+            assert spool._timer is not None
+            spool._timer.cancel()  # it has rung, and found the worker at work
+            spool._timer = None
+            await subject.clock.advance(10)
+        return moved
+
+    spool._tidy_due = slow  # type: ignore[method-assign]
+    spool._kick()
+    await until(subject, lambda: late and late[0].done(), 0)
+    subject.output.gate.set()
+    await subject.stack.stop()
+
+
+async def test_a_stop_waits_for_the_disk(tmp_path: Path) -> None:
+    """An append that hangs goes on after whoever waited for it was told to stop: nothing else is written beside it."""
+    disk = SimDisk()
+    subject = buffered(tmp_path, disk=disk)
+    spool = subject.stack.spool
+    assert spool is not None
+    inside, most, hangs = 0, 0, threading.Event()
+    append = spool.store.append
+
+    def counted(pieces: Any) -> Any:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            hangs.wait(20)
+            return append(pieces)
+        finally:
+            inside -= 1
+
+    spool.store.append = counted  # type: ignore[method-assign]
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(4))
+    await until(subject, lambda: inside)
+    assert spool._worker is not None
+    spool._worker.cancel()
+    stopping = asyncio.create_task(subject.stack.stop())
+    await asyncio.sleep(0.05)
+    hangs.set()
+    await stopping
+    assert most == 1
+    assert all(future.done() for future in sent)
+
+
+async def test_a_worker_survives_a_bug(tmp_path: Path) -> None:
+    """Whatever a step raises is said and tried again: nobody waits for a worker that is gone."""
+    subject = buffered(tmp_path, disk=SimDisk())
+    spool = subject.stack.spool
+    assert spool is not None
+    append, tries = spool.store.append, iter([True, True])
+
+    def buggy(pieces: Any) -> Any:
+        if next(tries, False):
+            raise ValueError("what nobody foresaw")
+        return append(pieces)
+
+    spool.store.append = buggy  # type: ignore[method-assign]
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(4))
+    await until(subject, lambda: all(future.done() for future in sent))
+    subject.output.gate.set()
+    await subject.stack.stop()
+
+
+async def test_fewer_requests_at_a_time_holds_at_once(tmp_path: Path) -> None:
+    """After a reload to `concurrency: 1` no two requests are under way together."""
+    running = most = 0
+
+    async def finish(todo: list[Piece]) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            running -= 1
+
+    limit = Limit(finish, 4)
+    limit.resize(1)
+    await asyncio.gather(*(limit([]) for _ in range(8)))
+    assert most == 1
+    given_up = [asyncio.create_task(limit([])) for _ in range(4)]
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    await asyncio.wait(given_up)
+    limit.resize(3)
+    await asyncio.gather(*(limit([]) for _ in range(8)))
+    assert (most, limit.running) == (3, 0)

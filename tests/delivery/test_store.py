@@ -8,7 +8,7 @@ import pytest
 
 from shipper.batch import Piece
 from shipper.delivery.buffers import find, identity, open_store
-from shipper.delivery.segments import Lost, heading
+from shipper.delivery.segments import Lost, heading, name_of
 from shipper.delivery.store import Store
 from shipper.testing import FakeOutput
 from tests.delivery.simdisk import SimDisk
@@ -251,3 +251,105 @@ def test_what_another_output_left_is_not_touched(tmp_path: Path) -> None:
     folder, stranded = find(tmp_path, identity("fake", mine), ())
     assert (folder, stranded) == (first.folder, [])
     assert find(tmp_path, identity("fake", mine), {first.folder})[0] not in (first.folder,)
+
+
+def test_what_was_read_before_a_disk_error_is_handed_out() -> None:
+    """A read that fails half way gives what it has; the next one goes on behind it, and nothing is left out."""
+    disk = SimDisk()
+    buffer = Store(Path("/b"), 2**24, disk.set_aside, disk=disk)
+    buffer.open()
+    for number in range(4):
+        buffer.append([Piece(b"event %d\n" % number + b"x" * 400_000, 1)])
+    whole, tries = disk.read, iter([False])
+
+    def read(fd: int, offset: int, size: int) -> bytes:
+        if offset > 500_000 and next(tries, True) is False:
+            raise OSError(5, "Input/output error")
+        return whole(fd, offset, size)
+
+    disk.read = read  # type: ignore[method-assign]
+    found: list[int] = []
+    for _ in range(5):
+        try:
+            found += [record.first for record in buffer.read(10**7, 10)]
+        except OSError:
+            continue
+    assert found == [0, 1, 2, 3]
+
+
+def test_numbers_that_a_failed_append_skipped_are_no_events() -> None:
+    """After a crash a start takes them for events, until it comes to where they were: told, and not as a loss."""
+    disk = SimDisk()
+    buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+    buffer.open()
+    buffer.append([piece(0)])
+    disk.fail_write = 1
+    with pytest.raises(OSError, match="No space"):
+        buffer.append([piece(1), piece(2)])
+    buffer.append([piece(1), piece(2)])
+    disk.power_cut()
+    buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+    buffer.open()
+    found = buffer.waiting
+    assert everything(buffer) == [0, 1, 2]
+    said = lost(buffer)
+    assert (found - said.never, said.events, said.records) == (3, 0, 0)
+
+
+def test_a_segment_that_a_failure_left_is_in_nobodys_way() -> None:
+    """It could be neither finished nor removed: once the disk works, so does the buffer."""
+    disk = SimDisk()
+    buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk)
+    buffer.open()
+    remove = disk.remove
+
+    def refuse(path: Path) -> None:
+        if path in disk.names_now:
+            raise OSError(30, "Read-only file system")
+
+    disk.remove = refuse  # type: ignore[method-assign]
+    disk.fail_write = 1
+    with pytest.raises(OSError, match="No space"):
+        buffer.append([piece(0)])
+    disk.remove = remove  # type: ignore[method-assign]
+    assert name_of(0) in disk.names(Path("/b"))
+    buffer.append([piece(0)])
+    assert everything(buffer) == [0]
+
+
+def test_what_was_given_up_is_counted_though_the_progress_cannot_be_saved() -> None:
+    """And no more is given up while that does not help."""
+    disk = SimDisk()
+    buffer = Store(Path("/b"), 2**20, disk.set_aside, disk=disk, segment=4096)
+    buffer.open()
+    for number in range(400):
+        buffer.append([piece(number)])
+    first, second = buffer.segments[0].end, buffer.segments[1].end
+    disk.fail_sync = 2
+    assert buffer.drop_oldest() == first
+    with pytest.raises(OSError, match="Input/output"):
+        buffer.drop_oldest()
+    assert buffer.waiting == 400 - first
+    assert buffer.drop_oldest() == second - first
+
+
+def test_a_name_with_an_impossible_number_is_no_segment(tmp_path: Path) -> None:
+    """Recovery does not raise, whatever lies in the folder."""
+    filled(tmp_path / "b", 3)
+    (tmp_path / "b" / ("9" * 20 + ".seg")).write_bytes(b"x")
+    buffer = store(tmp_path / "b")
+    buffer.append([piece(3)])
+    assert everything(buffer) == [0, 1, 2, 3]
+
+
+def test_without_any_progress_what_was_removed_is_not_told_as_lost(tmp_path: Path) -> None:
+    """Segments begin at a high number, and nothing says how far was delivered: what is there is what waits."""
+    filled(tmp_path / "b", segment=4096)
+    segments = sorted((tmp_path / "b").glob("*.seg"))
+    segments[0].unlink()
+    (tmp_path / "b" / "progress").unlink()
+    buffer = store(tmp_path / "b", segment=4096)
+    first = int(segments[1].stem)
+    assert buffer.waiting == 400 - first
+    assert everything(buffer) == list(range(first, 400))
+    assert lost(buffer).events == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ CHUNK = 65_536 // (SIZE + 1) + 1  # lines that are read at a time
 CALLS = ("write", "fsync", "rename", "unlink", "create")
 
 
-def killed_at_random(bench: Bench, server: Destination, kills: int, **output: str) -> tuple[HttpClient, Verdict]:
+def killed_at_random(bench: Bench, server: Destination, kills: int, **output: Any) -> tuple[HttpClient, Verdict]:
     """Under load, while the destination is down half of the time; then everything has to arrive."""
     log, port = bench.folder / "app.log", free_port()
     in_use = 0
@@ -45,8 +47,9 @@ def killed_at_random(bench: Bench, server: Destination, kills: int, **output: st
             for number in range(kills):
                 agent.ready()
                 if number % 4 == 3:
-                    agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.005)
-                time.sleep(bench.rng.uniform(0.05, 1.5))
+                    agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.001)
+                else:
+                    time.sleep(bench.rng.uniform(0.05, 1.5))
                 in_use += bool(segments(agent))
                 assert agent.kill() == -9
                 agent.start()
@@ -62,7 +65,7 @@ def killed_at_random(bench: Bench, server: Destination, kills: int, **output: st
     bench.figure("events written or acknowledged", "> 1,000", verdict.delivered)
     bench.figure("of these lost", "0", len(verdict.missing))
     bench.figure("seconds until caught up", "<= 60", caught_up)
-    assert load.client.statuses[200] > 10, load.client.statuses  # K is not empty
+    assert len(load.client.source.acked) > 100, load.client.statuses  # K is not empty
     assert in_use  # else the buffer was not tried
     return load.client, verdict
 
@@ -87,12 +90,12 @@ def test_t13_kills_lose_nothing(bench: Bench) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_t13_with_ids_a_line_is_one_document(bench: Bench) -> None:
-    """T13 with `id: auto`: after 5 kills (nightly 100) no line of the file is two documents.
+    """T13 with `id: auto`: after 10 kills (nightly 100) no line of the file is two documents.
 
     What a client posts again because it got no answer is another event: at most its unanswered posts are there twice.
     """
     with Destination() as server:
-        client, verdict = killed_at_random(bench, server, tier(c=5, n=100), id="auto")
+        client, verdict = killed_at_random(bench, server, tier(c=10, n=100), id="auto")
     verdict.clean(floor=1000, duplicates=None)
     seen = bench.oracle.reading(server.taken).seen
     twice = {name: counts.total() - len(counts) for name, counts in seen.items()}
@@ -122,7 +125,7 @@ def test_t13_killed_while_it_drains(bench: Bench) -> None:
                 time.sleep(2 * INTERVAL)  # positions are saved
             before = len(server.taken)
             enough = before + bench.rng.randrange(2000, 20_000)
-            agent.wait_for(lambda least=enough: len(server.taken) >= least, what="to deliver", every=0.001)
+            agent.wait_for(partial(arrived, server, enough), what="to deliver", every=0.001)
             assert agent.kill() == -9
             twice = bench.oracle.verdict(server.taken).duplicates
             agent.start().ready(READY)
@@ -135,6 +138,10 @@ def test_t13_killed_while_it_drains(bench: Bench) -> None:
     bench.figure("twice after a kill in the middle of a backlog, at most", f"<= {bound}", most)
     assert most <= bound
     verdict.clean(duplicates=None)
+
+
+def arrived(server: Destination, count: int) -> bool:
+    return len(server.taken) >= count
 
 
 class Starts:

@@ -30,8 +30,10 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-def torn(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def torn(*paths: Path) -> None:
+    """Cut in the middle."""
+    for path in paths:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def torn(path: Path) -> None:
         pytest.param(lambda slots: slots[-1].write_bytes(b"\xff\0garbage" * 99), True, id="newest garbage"),
         pytest.param(lambda slots: slots[-1].unlink(), True, id="newest missing"),
         pytest.param(lambda slots: slots[0].write_bytes(b"\0" * 4096), True, id="oldest zeros"),
-        pytest.param(lambda slots: [torn(slot) for slot in slots], False, id="both torn"),
+        pytest.param(lambda slots: torn(*slots), False, id="both torn"),
     ],
 )
 def test_t17_torn_checkpoint(bench: Bench, harm: Harm, kept: bool) -> None:

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import logging
+import socket
 import time
 import zlib
 from collections.abc import Mapping
@@ -324,6 +325,23 @@ async def test_continue() -> None:
         writer.write(head % 200)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
         writer.close()
+
+
+async def test_senders_that_are_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """Who goes away before `100 Continue` causes no error; strangers do not fill the log."""
+    caplog.set_level(logging.INFO)
+    async with drive(source()) as driver:
+        for more in (b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", b"no header\r\n\r\n"):
+            for _ in range(20):
+                with socket.create_connection(where(driver)) as link:  # gone before it is accepted
+                    link.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + more)
+        reply = post(driver, b'{"a": 1}', JSON)
+        await driver.events(1)
+        assert (await reply).status == 200
+        while driver.scope.counters["refused_requests", (("status", "400"),)] < 20:
+            await asyncio.sleep(0.01)
+        assert not [record for record in caplog.records if record.levelno > logging.INFO]
+        assert sum("no HTTP" in record.message for record in caplog.records) == 1
 
 
 async def test_open_requests_are_answered_after_the_stop() -> None:

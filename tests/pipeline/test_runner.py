@@ -302,3 +302,53 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_the_process(world: World) -
     runner.stop()
     assert await asyncio.wait_for(running, 5) == 0
     assert list(runner.topology.sources) == ["stays", "goes"]  # the reload went no further
+
+
+BUFFERED = """
+data_dir: ./data
+plugins: [{plugins}]
+inputs:
+  in: {{type: lines, count: {count}, forever: true}}
+outputs:
+  out: {{type: memory{output}, delivery: {{retry: {{first: 50ms, max: 50ms}}, buffer: {{disk: {disk}}}}}}}
+  two: {{type: memory{two}}}
+pipelines:
+  main: {{inputs: [in], outputs: [{outputs}]}}
+"""
+
+
+async def test_a_reload_that_is_rolled_back_leaves_the_counts_alone(world: World) -> None:
+    """What a new buffer of the same output was found to hold counts only once it is used."""
+    plain = {"count": 0, "output": "", "two": "", "outputs": "out"}
+    world.write(BUFFERED, **plain, disk="0")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.state == "running")
+    flow = runner.topology.outlets["out"].flow
+    before = flow.buffer_bytes
+    world.write(BUFFERED, **{**plain, "outputs": "out, two", "two": ", cannot_open: true"}, disk="1MiB")
+    assert not await runner.reload()
+    assert flow.buffer_bytes is before
+    world.write(BUFFERED, **plain, disk="1MiB")
+    assert await runner.reload()
+    assert flow.buffer_bytes is not before
+    runner.stop()
+    assert await running == 0
+
+
+async def test_an_output_that_comes_back_while_it_leaves_stays_counted(world: World) -> None:
+    """The ledger is right about what the old one still delivered."""
+    world.write(BUFFERED, count=10, output=", broken_until: 20", two="", outputs="out", disk="0")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.topology.in_flight == 10)
+    world.write(BUFFERED, count=10, output=", broken_until: 20", two="", outputs="two", disk="0")
+    assert await runner.reload()
+    assert runner.topology.leaving
+    world.write(BUFFERED, count=10, output="", two="", outputs="out", disk="0")
+    assert await runner.reload()
+    await until(lambda: not runner.topology.leaving)
+    total = runner.topology.ledger.total("output", "out")
+    assert (total["delivered"], total.get("in_flight", 0), total["unaccounted"]) == (10, 0, 0)
+    runner.stop()
+    assert await running == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import selectors
 import socket
 import threading
@@ -17,6 +18,7 @@ from typing import Self
 from tests.e2e.agent import Agent
 
 MIB = 1 << 20
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n")
 
 
 def exchange(port: int, data: bytes, patience: float = 10, *, half: bool = False) -> tuple[list[int], bool]:
@@ -41,7 +43,7 @@ def exchange(port: int, data: bytes, patience: float = 10, *, half: bool = False
             closed = False
         except OSError:
             pass  # a reset is a close as well
-    return [int(part[2:5]) for part in found.split(b"HTTP/1.")[1:]], closed
+    return [int(status) for status in STATUS.findall(found)], closed
 
 
 def post(port: int, body: bytes, headers: Mapping[str, str] | None = None, patience: float = 60) -> int:
