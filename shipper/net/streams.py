@@ -132,7 +132,7 @@ class Streams:
         self.log.info("a connection failed before it began: %s: %s", type(error).__name__, error)
 
     def _sweep_later(self) -> None:
-        self._sweep = self.loop.call_later(min(self.patience / 4, 1.0), self._close_the_slow)
+        self._sweep = self.loop.call_later(min(self.patience / 4, 0.5), self._close_the_slow)
 
     def _close_the_slow(self) -> None:
         too_old = self.loop.time() - self.patience
