@@ -6,7 +6,9 @@ import asyncio
 import errno
 import os
 import stat
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 
 from shipper.component import Scope
 from shipper.files.checkpoints import Entry, Positions
@@ -52,6 +54,8 @@ class Census:
         self.scope = scope
         self.clock = scope.clock
         self.positions = positions
+        self.moves: deque[tuple[str, str]] = deque()
+        """Renames that the system told of since the last look; a watcher puts its own in place of this."""
         self.files: dict[Key, Tailed] = {}
         self.hot: dict[Tailed, None] = {}
         self.discovery = Discovery(
@@ -92,7 +96,8 @@ class Census:
         self._failing.clear()
         self._troubled = {path: at for path, at in self._troubled.items() if now - at < FORGIVE}
         found: dict[Key, tuple[str, os.stat_result]] = {}
-        for number, path in enumerate(self.discovery.paths()):
+        renamed = self._renamed()
+        for number, path in enumerate(chain(self.discovery.paths(), renamed)):
             if number % 256 == 255:
                 await asyncio.sleep(0)
             info = self._look(path)
@@ -101,6 +106,8 @@ class Census:
             key = (info.st_dev, info.st_ino)
             known = self.files.get(key)
             if known is None and self.opening.is_refused(path, key):
+                continue
+            if path in renamed and known is not None:
                 continue
             if key not in found or (known is not None and known.path == path):
                 found[key] = (path, info)
@@ -129,6 +136,17 @@ class Census:
                 self.positions.saved = self.clock.time()
                 self.positions.changed()
         self.scope.gauges["lag_bytes"] = self._lag()
+
+    def _renamed(self) -> dict[str, None]:
+        """Where files lie now that had a name that is read, perhaps for too short a time for anybody to see them there."""
+        here: dict[str, None] = {}
+        while self.moves:
+            before, after = self.moves.popleft()
+            if before in here or self.discovery.matches(before):
+                here.pop(before, None)
+                if not self.discovery.matches(after):
+                    here[after] = None
+        return here
 
     def _look(self, path: str) -> os.stat_result | None:
         try:

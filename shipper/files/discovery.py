@@ -121,6 +121,16 @@ class Discovery:
     def excluded(self, path: str) -> bool:
         return self._excluded is not None and self._excluded.fullmatch(path) is not None
 
+    def matches(self, path: str) -> bool:
+        """Whether a path is one that `paths` gives if it is there; patterns with `**` are not asked."""
+        names = path.split("/")[1:]
+        for parts, barred in zip(self.patterns, self._barred, strict=True):
+            if len(parts) != len(names) or "**" in parts or (barred and path.startswith(barred)):
+                continue
+            if all(name_pattern(part).fullmatch(name) for part, name in zip(parts, names, strict=True)):
+                return not self.excluded(path)
+        return False
+
     def paths(self) -> Iterator[str]:
         """Every path that matches, each once; whether it is there and of what kind, nobody has asked yet."""
         if len(self.patterns) == 1 and self._excluded is None and not self._barred[0]:

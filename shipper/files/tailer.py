@@ -72,6 +72,7 @@ class Tailer:
             return
         loop = asyncio.get_running_loop()
         watcher = Watcher(lambda: self._call(loop), self.scope.log)
+        self.census.moves = watcher.moves
         scanner = loop.create_task(self._scan(watcher))
         scanner.add_done_callback(lambda _: self._wake.set())
         try:

@@ -8,14 +8,20 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+MOVES = 10_000
+"""Renames that are remembered between two looks."""
 
 
 class Watcher:
     """One watch for each base folder, recursive where subfolders matter; `wake` is called in watchdog's thread."""
 
     def __init__(self, wake: Callable[[], None], log: logging.Logger) -> None:
+        self.moves: deque[tuple[str, str]] = deque(maxlen=MOVES)
+        """From where to where, as they were told; whoever looks takes them."""
         self._wake = wake
         self._log = log
         self._observer: Any = None
@@ -44,9 +50,16 @@ class Watcher:
         from watchdog import events
         from watchdog.observers import Observer
 
+        moves = self.moves
+
         class Handler(events.FileSystemEventHandler):
             def __init__(self, wake: Callable[[], None]) -> None:
-                self.on_any_event = lambda event: wake()  # type: ignore[method-assign]
+                self.wake = wake
+
+            def on_any_event(self, event: events.FileSystemEvent) -> None:
+                if isinstance(event, events.FileMovedEvent):
+                    moves.append((os.fsdecode(event.src_path), os.fsdecode(event.dest_path)))
+                self.wake()
 
         if self._observer is None:
             self._observer = Observer()

@@ -278,3 +278,17 @@ async def test_what_cannot_be_looked_at_is_not_gone(place: Place) -> None:
             census._failing.clear()
             census.trouble(str(path), OSError(number, "it failed"))
             assert census._hidden(str(log)) is hidden
+
+
+async def test_a_name_that_lasts_no_time(place: Place) -> None:
+    """Renamed out of the pattern before anybody could look, and renamed again: the system told of it, so it is read."""
+    path = place.write("app.log", "first\n")
+    async with place.tail(include=["app.log"]) as tail:
+        assert messages(await tail.events(1)) == ["first"]
+        await asyncio.sleep(0.5)  # the system begins to tell in a thread of watchdog's, and nobody says when
+        for number in range(2, 12):  # not one await in between
+            path.rename(path.with_name(f"app.log.{number}"))
+            path.write_text(f"line {number}\n")
+        path.with_name("app.log.5").rename(path.with_name("app.log.five"))
+        assert sorted(messages(await tail.events(10))) == sorted(f"line {number}" for number in range(2, 12))
+        await tail.nothing()
