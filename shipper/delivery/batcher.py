@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, Task
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shipper.batch import Piece
 from shipper.clock import Clock, Timer
-from shipper.delivery.futures import all_of, settle
+from shipper.delivery.futures import all_of, failure, settle
 from shipper.delivery.retry import Finish
 from shipper.errors import Unavailable
 from shipper.pipeline.observe import OutputFlow
 from shipper.policy import BatchPolicy
+
+
+class Interrupted(Unavailable):
+    """A request was ended before it was settled; some of its pieces may be done."""
+
+    def __init__(self, pieces: Sequence[Piece], left: Sequence[Piece]) -> None:
+        super().__init__("stopped")
+        known = {id(piece) for piece in pieces}
+        rest = {id(piece) for piece in left}
+        # parts of pieces are no pieces of the request: nobody knows what is left of which
+        self.done = [piece for piece in pieces if id(piece) not in rest] if rest <= known else []
+
+
+def outcome(done: Future[None], piece: Piece) -> BaseException | None:
+    """What the request that a piece was in failed with, for this piece."""
+    error = failure(done)
+    spared = isinstance(error, Interrupted) and any(each is piece for each in error.done)
+    return None if spared else error
 
 
 class _Held:
@@ -84,19 +102,19 @@ class Batcher:
         if held is None:
             return
         held.timer.cancel()
-        todo = held.pieces
+        pieces, todo = held.pieces, held.pieces.copy()
         task = asyncio.get_running_loop().create_task(self._finish(todo))
         self.running[task] = todo
-        task.add_done_callback(lambda done: self._settle(done, held.sent))
+        task.add_done_callback(lambda done: self._settle(done, held.sent, pieces))
 
     async def _finish(self, todo: list[Piece]) -> None:
         await self.finish(todo)
 
-    def _settle(self, done: Task[None], sent: Future[None]) -> None:
+    def _settle(self, done: Task[None], sent: Future[None], pieces: list[Piece]) -> None:
         todo = self.running.pop(done)
         if done.cancelled():
             self.flow.returned(todo)
-            settle(sent, Unavailable("stopped"))
+            settle(sent, Interrupted(pieces, todo))
         elif error := done.exception():
             self.flow.returned(todo)
             self.flow.bug(error)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from shipper.batch import Piece, Put
 from shipper.clock import Clock, Timer
-from shipper.delivery.futures import failure, settle
+from shipper.delivery.batcher import outcome
+from shipper.delivery.futures import settle
 from shipper.delivery.held import Health, Held
 from shipper.delivery.marks import TIDY, Marks
 from shipper.delivery.store import Record, Store
@@ -115,7 +116,7 @@ class Spool:
 
     def _back(self, held: Held, done: Future[None]) -> None:
         """The request that a piece was in has ended."""
-        error = failure(done)
+        error = outcome(done, held.piece)
         size = len(held.piece.body)
         self.below.pop(held, None)
         self.below_bytes -= size

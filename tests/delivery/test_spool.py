@@ -15,7 +15,7 @@ import pytest
 from shipper.batch import Batch, Piece
 from shipper.delivery.limit import Limit
 from shipper.delivery.store import Store
-from shipper.errors import Unavailable
+from shipper.errors import Partial, Unavailable
 from shipper.options import Duration, Size
 from shipper.policy import BufferPolicy, RetryPolicy
 from tests.delivery.helpers import Rig, numbered, rig
@@ -483,3 +483,23 @@ async def test_fewer_requests_at_a_time_holds_at_once(tmp_path: Path) -> None:
     limit.resize(3)
     await asyncio.gather(*(limit([]) for _ in range(8)))
     assert (most, limit.running) == (3, 0)
+
+
+async def test_a_stop_in_the_middle_of_a_request_repeats_only_what_is_left(tmp_path: Path) -> None:
+    """Half of a request was delivered, the other half waits for its next try: the next run sends that half alone."""
+    subject = buffered(tmp_path, events=4)
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *range(4))
+    await until(subject, lambda: all(future.done() for future in sent))
+    pieces = subject.output.requests[0]
+    subject.output.answers.extend([Partial(rest=pieces[2:]), *[Unavailable("down")] * 1000])
+    subject.output.gate.set()
+    await until(subject, lambda: subject.flow.retries > 1)
+    assert subject.flow.total_delivered == 2
+    await subject.stack.stop()
+    assert subject.flow.unaccounted == 0
+    assert (subject.flow.buffered, subject.flow.total_returned) == (2, 0)
+    following = buffered(tmp_path)
+    await until(following, lambda: following.stack.idle)
+    assert delivered(following) == [2, 3]
+    await following.stack.stop()
