@@ -44,6 +44,27 @@ def test_threads_do_not_grow_with_files(tmp_path: Path) -> None:
     assert threading.active_count() == before
 
 
+def test_renames_say_where_from_and_where_to(tmp_path: Path) -> None:
+    """In order, so that a file can be followed whose name lasted too short to be seen."""
+    told = threading.Event()
+    watcher = Watcher(told.set, LOG)
+    watcher.watch({str(tmp_path): False})
+    names = [str(tmp_path / name) for name in ("a", "b", "c")]
+    try:
+        for _ in range(100):  # the first may come before watchdog's thread has begun to listen
+            Path(names[0]).touch()
+            Path(names[0]).rename(names[1])
+            Path(names[1]).rename(names[2])
+            told.wait(1)
+            told.clear()
+            if (names[1], names[2]) in watcher.moves:
+                break
+    finally:
+        watcher.stop()
+    moves = list(watcher.moves)
+    assert moves[moves.index((names[1], names[2])) - 1] == (names[0], names[1])
+
+
 def test_writes_are_not_heard(tmp_path: Path) -> None:
     """A write wakes nobody; a new file does."""
     (tmp_path / "a.log").touch()

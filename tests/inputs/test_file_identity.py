@@ -281,14 +281,19 @@ async def test_what_cannot_be_looked_at_is_not_gone(place: Place) -> None:
 
 
 async def test_a_name_that_lasts_no_time(place: Place) -> None:
-    """Renamed out of the pattern before anybody could look, and renamed again: the system told of it, so it is read."""
+    """Renamed out of the pattern before anybody could look, and renamed again: where the system tells of it, it is read."""
     path = place.write("app.log", "first\n")
     async with place.tail(include=["app.log"]) as tail:
         assert messages(await tail.events(1)) == ["first"]
-        await asyncio.sleep(0.5)  # the system begins to tell in a thread of watchdog's, and nobody says when
+        moves = place.tailer(tail).census.moves
+
+        def rename(before: str, after: str) -> None:
+            path.with_name(before).rename(path.with_name(after))
+            moves.append((str(path.with_name(before)), str(path.with_name(after))))
+
         for number in range(2, 12):  # not one await in between
-            path.rename(path.with_name(f"app.log.{number}"))
+            rename("app.log", f"app.log.{number}")
             path.write_text(f"line {number}\n")
-        path.with_name("app.log.5").rename(path.with_name("app.log.five"))
+        rename("app.log.5", "app.log.five")
         assert sorted(messages(await tail.events(10))) == sorted(f"line {number}" for number in range(2, 12))
         await tail.nothing()
