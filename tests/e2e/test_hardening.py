@@ -88,8 +88,11 @@ outputs: {out: {type: blackhole}}
 def sockets(pid: int) -> list[str]:
     """Local addresses (hex, as the kernel writes them) of what a process listens on."""
     mine = set()
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        target = os.readlink(entry.path)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:  # closed meanwhile
+            continue
         mine |= {target[8:-1]} if target.startswith("socket:[") else set()
     found = []
     for name, listening in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
