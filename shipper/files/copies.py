@@ -189,17 +189,17 @@ class Copies:
         file.moved, file.since = True, now
         self._census.warm(file, now)
 
-    async def replace(self, file: Tailed, now: float) -> bool:
-        """A file was truncated or written anew: whether a copy was found that goes on with its content."""
+    async def replace(self, file: Tailed, now: float) -> Tailed | None:
+        """A file was truncated or written anew: the copy that goes on with its content, if one is found."""
         census, old = self._census, file.entry
         assert old is not None
         self._positions.move(old, (0, 0), 0)
         for each in list(census.files.values()):
             if each.entry is None and each.handle and is_copy(old, each.path, each.handle):
                 self.give(each, old, now)
-                return True
+                return each
         found = await find_copy(old, census.files, census.opening.peek)
-        return found is not None and self._finish(*found, old, now)
+        return None if found is None else self._finish(*found, old, now)
 
     async def _seek(self, now: float, first: bool) -> None:
         """Look for content that no pattern finds any more: renamed, copied or packed while nobody looked."""
@@ -228,15 +228,15 @@ class Copies:
             if found is not None:
                 self._finish(*found, entry, now)
 
-    def _finish(self, path: str, handle: Handle, entry: Entry, now: float) -> bool:
+    def _finish(self, path: str, handle: Handle, entry: Entry, now: float) -> Tailed | None:
         """Read what is left of a file that no pattern finds, or that the next scan will find."""
         if handle.key() in self._census.files:  # the scan has found it meanwhile
             handle.close()
-            return False
+            return None
         file = self._census.track(Tailed(path, handle.key(), handle, None, now))
         self.give(file, entry, now)
         file.gone = True
-        return True
+        return file
 
     def _unfinished(self, first: bool) -> dict[str, list[Tailed]]:
         """Files that were written under another name, by that name, or at the start by its folder."""

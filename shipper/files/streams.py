@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shipper.batch import ID, Event
 from shipper.files.multiline import ERROR, Grouper, Joining
+from shipper.text.ids import unended
 
 Place = tuple[int, bytes]
 """An offset in the input and the bytes before it."""
@@ -63,7 +64,7 @@ class EventJoiner:
                 group.parts.append(message)
                 group.touched = now
                 if ID in event:
-                    group.endless = "".join(event[ID].partition("_")[1:])
+                    group.endless = unended(event[ID])
                 if event.get("truncated"):
                     group.event["truncated"] = True
                 if not grouper.open:

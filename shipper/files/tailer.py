@@ -312,11 +312,13 @@ class Tailer:
             copied = await self.census.copies.replace(file, now)
         except OSError as error:  # a copy that cannot be read is none
             self.census.trouble(file.path, error)
-            copied = False
-        if not copied and file.assembler is not None:
+            copied = None
+        if copied is None and file.assembler is not None:
             for ready in file.assembler.finish(unfinished=True):
                 await self._hand(file, ready, submit)
         self.census.renew(file, now)
+        if copied is not None:  # what is left in it was written before
+            file.after, file.since = [copied], now
 
     def _failed(self, file: Tailed, error: Unreadable, now: float) -> None:
         self.census.fail(file, error.__cause__ or error)

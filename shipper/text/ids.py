@@ -7,6 +7,7 @@ writes. What is not simply one line says so behind it, so that equal ids are alw
 - `.n` (n over 1): so many lines that were joined, from this one on
 - `_n`: a line that had no end when it was given out, of so many bytes
 - `.0`: parts of a container's line that never ended, given out at this place; `+n`: something behind such a place
+- `_n.0`: the same, as the last of lines that were joined
 - `-n`: one of several events made of one, by a codec or a filter
 """
 
@@ -18,7 +19,19 @@ from typing import Any, TypeVar
 
 from shipper.batch import ID, Batch, Event
 
-__all__ = ["Counted", "carried", "distinct", "identity", "labels", "marked", "parted", "put", "taken", "unlabelled"]
+__all__ = [
+    "Counted",
+    "carried",
+    "distinct",
+    "identity",
+    "labels",
+    "marked",
+    "parted",
+    "put",
+    "taken",
+    "unended",
+    "unlabelled",
+]
 
 Text = TypeVar("Text", str, "str | None")
 
@@ -63,6 +76,13 @@ def distinct(ids: list[Text]) -> list[Text]:
             numbers[text] = number + 1
         made.append(name)
     return made
+
+
+def unended(text: str) -> str:
+    """What the id of a line says of its missing end, as the id of lines joined up to it has to say it; usually nothing."""
+    if ".0" in text:
+        return f"_{text.partition('-')[2]}"
+    return "".join(text.partition("_")[1:])
 
 
 def taken(events: Sequence[Event]) -> list[str | None] | None:

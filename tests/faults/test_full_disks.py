@@ -41,9 +41,9 @@ def test_t33_no_room_for_the_buffer(bench: Bench) -> None:
         SmallDisk(bench.folder / "data/buffers", 8 * MIB) as disk,
         Destination() as server,
         contextlib.ExitStack() as load,
-        bench.agent(file_and_http_to(server, log, port)) as agent,
     ):
-        server.close()
+        server.close()  # before there is anybody: an answer that it cuts would be sent again
+        agent = load.enter_context(bench.agent(file_and_http_to(server, log, port)))
         pid, began = agent.pid, time.monotonic()
         writer = load.enter_context(FileWriter(bench.oracle, log, rate=1000))
         for client in clients:

@@ -152,6 +152,19 @@ def test_parts_of_a_containers_line() -> None:
     ]
 
 
+def container(message: str) -> dict[str, str]:
+    return {"timestamp": TIME, "stream": "stdout", "message": message}
+
+
+def test_parts_of_a_containers_line_joined_to_other_lines() -> None:
+    """What is read whole later has another id than the same lines had with a part that never ended."""
+    raw = f"{TIME} stdout F S a\n{TIME} stdout P  b".encode()
+    torn, whole = assembler((Cri(), START, Reading())), assembler((Cri(), START, Reading()))
+    assert named(torn.feed(raw) + torn.finish()) == [(f"f-0.2_{len(raw):x}.0", container("S a\n b"))]
+    rest = f"c\n{TIME} stdout F d\n".encode()
+    assert named(whole.feed(raw + rest) + whole.finish()) == [("f-0.2", container("S a\n bcd"))]
+
+
 def test_docker_by_chunks_that_hold_whole_lines() -> None:
     """A chunk in which each record is a line of its own is decoded at once."""
     record = b'{"log":"a\\n","stream":"stdout","time":"2026-08-01T00:00:00Z"}\n'

@@ -297,3 +297,21 @@ async def test_a_name_that_lasts_no_time(place: Place) -> None:
         rename("app.log.5", "app.log.five")
         assert sorted(messages(await tail.events(10))) == sorted(f"line {number}" for number in range(2, 12))
         await tail.nothing()
+
+
+@pytest.mark.parametrize("include", ["app.log*", "app.log"])
+async def test_a_copy_is_read_to_its_end_before_the_truncated_file(place: Place, include: str) -> None:
+    """Truncated when much of it was not read yet: the rest, out of the copy, comes before the new lines."""
+    path = place.write("app.log", "first\n")
+    old = [f"old {number} {'-' * 200}" for number in range(5000)]
+    new = [f"new {number}" for number in range(50)]
+    async with place.tail(include=[include]) as tail:
+        assert messages(await tail.events(1)) == ["first"]
+        with path.open("a") as file:
+            file.writelines(line + "\n" for line in old)
+        shutil.copyfile(path, path.with_name("app.log.1"))
+        with path.open("r+") as file:
+            file.truncate(0)
+            file.writelines(line + "\n" for line in new)
+        assert messages(await tail.events(len(old) + len(new))) == old + new
+        await tail.nothing()
