@@ -126,7 +126,7 @@ class Census:
             if key in self.files:  # the copy of a truncated file was found meanwhile
                 continue
             try:
-                self._adopt(key, path, info, now)
+                self._adopt(key, path, renamed.get(path, path), info, now)
             except OSError as error:
                 self.trouble(path, error)
         await self.copies.decide(now, self.first)
@@ -137,15 +137,15 @@ class Census:
                 self.positions.changed()
         self.scope.gauges["lag_bytes"] = self._lag()
 
-    def _renamed(self) -> dict[str, None]:
-        """Where files lie now that had a name that is read, perhaps for too short a time for anybody to see them there."""
-        here: dict[str, None] = {}
+    def _renamed(self) -> dict[str, str]:
+        """Where files lie now that had a name that is read, perhaps for too short a time to be seen there, and that name."""
+        here: dict[str, str] = {}
         while self.moves:
             before, after = self.moves.popleft()
             if before in here or self.discovery.matches(before):
-                here.pop(before, None)
+                written = here.pop(before, before)
                 if not self.discovery.matches(after):
-                    here[after] = None
+                    here[after] = written
         return here
 
     def _look(self, path: str) -> os.stat_result | None:
@@ -161,7 +161,7 @@ class Census:
     def _hidden(self, path: str) -> bool:
         """Whether it may be there all the same: it or a folder above it could not be looked at."""
         while self._failing and path not in self._failing:
-            above = os.path.dirname(path)  # noqa: PTH120
+            above = os.path.dirname(path)  # noqa: PTH120 (paths stay str: there may be many)
             if above == path:
                 return False
             path = above
@@ -189,8 +189,13 @@ class Census:
     def lose(self, file: Tailed) -> None:
         """What it was is not there any more; what lies under its name now is found as something new."""
         if file.entry is not None:
-            self.positions.move(file.entry, (0, 0), 0)
+            self._seek(file.entry)
         self.drop(file)
+
+    def _seek(self, entry: Entry) -> None:
+        """Its content is no longer where it was: what was not read of it may lie in a copy."""
+        self.positions.move(entry, (0, 0), 0)
+        self.copies.sought.append(entry)
 
     def reopen(self, file: Tailed) -> bool:
         """Open a file whose handle was closed, if it still is that file."""
@@ -260,7 +265,8 @@ class Census:
             if file.entry is not None:  # packed meanwhile, and perhaps not all of it was read
                 self.copies.sought.append(file.entry)
 
-    def _adopt(self, key: Key, path: str, info: os.stat_result, now: float) -> None:
+    def _adopt(self, key: Key, path: str, written: str, info: os.stat_result, now: float) -> None:
+        """Follow what lies at `path`; `written` is the name it had when it was written."""
         entry = self.positions.at(key)
         older = self.following.ignore_older
         if entry is None and older is not None and info.st_mtime < self.clock.time() - older:
@@ -271,14 +277,14 @@ class Census:
         if handle.key() != key:  # exchanged meanwhile: the next scan sees what it is
             handle.close()
             return
-        file = Tailed(path, key, handle, None, now)
-        file.seen = (info.st_size, info.st_mtime_ns)
+        file = Tailed(written, key, handle, None, now)
+        file.seen, file.moved = (info.st_size, info.st_mtime_ns), written != path
         if entry is not None:
             if same_file(entry, handle):
                 entry.gone = 0
                 file.entry, file.moved = entry, entry.path != path
             else:
-                self.positions.move(entry, (0, 0), 0)
+                self._seek(entry)
         self.track(file)
 
     def independent(self, file: Tailed, now: float) -> None:

@@ -124,7 +124,8 @@ class Copies:
                 if owners[each] is None and self._recent(each, first) and await packed_whole(each, handle, None):
                     self.give(file, each, now)
                     return False
-            hurry = first or file.gone or any(owner is not None and owner.gone for owner in owners.values())
+            hurry = first or not census.following.follow or file.gone
+            hurry = hurry or any(owner is not None and owner.gone for owner in owners.values())
             if (waiting or len(begun) < HEAD) and not calm and not hurry:
                 return False  # it is still being written, or what it is a copy of is about to go
             for each in waiting:
@@ -217,6 +218,8 @@ class Copies:
     async def _resume(self, entry: Entry, now: float) -> None:
         census = self._census
         path = by_inode(entry.path, entry.key) if entry.key != (0, 0) else None
+        if path == entry.path:  # where it lay: a scan finds it, or the patterns were changed and leave it out
+            return
         handle = census.opening.open(path) if path is not None and entry.key not in census.files else None
         if path is not None and handle is not None:
             if same_file(entry, handle):
@@ -244,12 +247,12 @@ class Copies:
         for file in self._census.files.values():
             if file.entry is not None and (file.moved or file.gone):
                 written = file.entry.path
-                found.setdefault(os.path.dirname(written) if first else written, []).append(file)  # noqa: PTH120
+                found.setdefault(os.path.dirname(written) if first else written, []).append(file)  # noqa: PTH120 (paths stay str: there may be many)
         return found
 
     def _begin(self, file: Tailed, before: dict[str, list[Tailed]], now: float, first: bool) -> None:
         """Read it as new content, once what was written under its name before it is read to its end."""
-        candidates = before.get(os.path.dirname(file.path) if first else file.path, [])  # noqa: PTH120
+        candidates = before.get(os.path.dirname(file.path) if first else file.path, [])  # noqa: PTH120 (paths stay str: there may be many)
         for each in candidates:
             written = each.entry.path if each.entry is not None else ""
             if each is not file and (written == file.path or related(written, file.path)):

@@ -94,7 +94,7 @@ class Discovery:
         own: str = "",
         enter: Enter = lambda path: True,
     ) -> None:
-        self.patterns = [os.path.abspath(os.path.expanduser(pattern)).split("/")[1:] for pattern in include]  # noqa: PTH100, PTH111
+        self.patterns = [os.path.abspath(os.path.expanduser(pattern)).split("/")[1:] for pattern in include]  # noqa: PTH100, PTH111 (Path.absolute keeps `..`)
         excluded = "|".join(f"(?:{_exclusion(each)})" for each in exclude)
         self._excluded = re.compile(excluded, re.DOTALL) if excluded else None
         self._trouble = trouble

@@ -90,12 +90,15 @@ class Unpacked:
         """Compressed bytes taken."""
         self._input = b""
         self._stream: Any = isal_zlib.decompressobj(wbits=31)
+        self._damage: Exception | None = None  # not every stream that has raised raises again
 
     def next(self, size: int, briefly: bool = False) -> bytes:
         """At most `size` more bytes; nothing at the end of what there is. Raises OSError, and BROKEN.
 
         With `briefly` also nothing when the next `CHUNK` of the file holds none (a million empty members): see `over`.
         """
+        if self._damage is not None:
+            raise self._damage
         self.over, read = False, False
         while True:
             if not self._input:
@@ -113,7 +116,11 @@ class Unpacked:
                     return b""
                 self._stream, self.between = isal_zlib.decompressobj(wbits=31), False
             more = bool(self._input)
-            data: bytes = self._stream.decompress(self._input, size)
+            try:
+                data: bytes = self._stream.decompress(self._input, size)
+            except BROKEN as error:
+                self._damage = error
+                raise
             self._input = self._stream.unconsumed_tail
             if self._stream.eof:
                 self._input, self.between = self._stream.unused_data, True
@@ -131,12 +138,17 @@ class Unpacked:
                 return False
         return True
 
-    def take(self, size: int) -> bytes:
-        """The next `size` bytes; fewer only at the end of what there is."""
-        parts = []
-        while size and (part := self.next(size)):
-            parts.append(part)
-            size -= len(part)
+    def take(self, size: int, briefly: bool = False) -> bytes:
+        """The next `size` bytes; fewer at the end of what there is, before damage, or `briefly` of a bounded part of the file."""
+        parts: list[bytes] = []
+        until = self.taken + CHUNK
+        try:
+            while size and not (briefly and self.taken > until) and (part := self.next(size, briefly)):
+                parts.append(part)
+                size -= len(part)
+        except BROKEN:
+            if not parts:  # else whoever reads on is told
+                raise
         return b"".join(parts)
 
 
@@ -175,12 +187,8 @@ class GzipHandle(Handle):
 
     def read_on(self, size: int) -> bytes | None:
         """The same behind what was read last, but of a bounded part of the file; None: nothing in that, and more to come."""
-        stream, parts = self._stream, []
-        until = stream.taken + CHUNK
-        while size and stream.taken <= until and (part := stream.next(size, briefly=True)):
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts) if parts or stream.over else None
+        data = self._stream.take(size, briefly=True)
+        return data if data or self._stream.over else None
 
     @property
     def whole(self) -> bool:
@@ -210,7 +218,7 @@ def open_file(path: str) -> Handle:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):  # exchanged meanwhile
             raise NotRegular(f"{path} is no regular file")
-        magic, name = UNREAD.get(os.path.splitext(path)[1], (b"", ""))  # noqa: PTH122
+        magic, name = UNREAD.get(os.path.splitext(path)[1], (b"", ""))  # noqa: PTH122 (for every file: no Path for that)
         if magic and os.pread(fd, len(magic), 0) == magic:
             raise NotRegular(f"it is packed with {name}; of packed files only gzip is read")
         packed = path.endswith(".gz") and b"\x1f\x8b".startswith(os.pread(fd, 2, 0))  # an empty one will be filled

@@ -38,7 +38,7 @@ def streams(process: str = "self") -> set[Key]:
     found = set()
     for number in STREAMS:
         with suppress(OSError):
-            info = os.fstat(number) if process == "self" else os.stat(f"/proc/{process}/fd/{number}")  # noqa: PTH116
+            info = os.fstat(number) if process == "self" else os.stat(f"/proc/{process}/fd/{number}")  # noqa: PTH116 (as of fstat)
             if stat.S_ISREG(info.st_mode):
                 found.add((info.st_dev, info.st_ino))
     return found
@@ -46,12 +46,12 @@ def streams(process: str = "self") -> set[Key]:
 
 def real(fd: int, path: str) -> str:
     """Where an open file lies, all links followed: asked of the system, so that nobody can exchange a link meanwhile."""
-    with suppress(OSError):
+    with suppress(OSError):  # without /proc it is looked up by its name
         found = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 (a name need not be text)
         if found.startswith("/"):
             return found
     found = os.path.realpath(path)
-    info, there = os.fstat(fd), os.stat(found)  # noqa: PTH116
+    info, there = os.fstat(fd), os.stat(found)  # noqa: PTH116 (as of fstat)
     if (info.st_dev, info.st_ino) != (there.st_dev, there.st_ino):
         raise FileNotFoundError(f"{path} was exchanged while it was opened")
     return found
@@ -70,7 +70,7 @@ class Reach:
 
     def __init__(self, bases: Iterable[str], links: Iterable[str], own: str = "", process: str = "self") -> None:
         self._bases = list(bases)
-        self._links = [os.path.abspath(os.path.expanduser(each)) for each in links]  # noqa: PTH100, PTH111
+        self._links = [os.path.abspath(os.path.expanduser(each)) for each in links]  # noqa: PTH100, PTH111 (Path.absolute keeps `..`)
         self._own = own
         self._process = process
         self._streams: set[Key] = set()

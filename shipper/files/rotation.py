@@ -60,7 +60,7 @@ def related(original: str, other: str) -> bool:
 def neighbours(path: str) -> Iterator[str]:
     """Files beside this one that could be its rotated copies, the newest first."""
     try:
-        with os.scandir(os.path.dirname(path)) as entries:  # noqa: PTH120
+        with os.scandir(os.path.dirname(path)) as entries:  # noqa: PTH120 (paths stay str: there may be many)
             found = [entry for entry in entries if related(path, entry.path) and entry.is_file()]
         found.sort(key=lambda entry: -entry.stat().st_mtime_ns)
     except OSError:  # gone while it was looked at: then there is nothing to be found

@@ -18,7 +18,7 @@ from shipper.files.census import Following
 from shipper.files.checkpoints import Entry, Slots
 from shipper.files.discovery import Discovery
 from shipper.files.handles import Handle, open_file
-from shipper.files.identity import Key, same_head
+from shipper.files.identity import Key
 from shipper.files.reach import Reach
 from shipper.files.rotation import by_inode, is_copy, packs, same_file
 
@@ -90,14 +90,14 @@ class _Surveyor:
         self._wanted = wanted
         self._entries = entries
         self._places: dict[Key, Entry] = {entry.key: entry for entry in entries if entry.key != (0, 0)}
-        self._refused: list[Row] = []
+        self._refused: dict[str, Row] = {}
         self._names: dict[Key, str] = {}
         self._all = Discovery(wanted.include, [], self._trouble, enter=self._enter)
         self._read = Discovery(wanted.include, wanted.exclude, lambda path, error: None, own, enter=self._leads)
         self._reach = Reach(self._all.named(), wanted.follow_links, own, "self" if process is None else str(process))
 
     def _trouble(self, path: str, error: OSError) -> None:
-        self._refused.append(Row(path, "not read", why=error.strerror or str(error)))
+        self._refused[path] = Row(path, "not read", why=error.strerror or str(error))
 
     def _leads(self, folder: str) -> bool:
         return self._reach.folder(folder) is None
@@ -105,7 +105,7 @@ class _Surveyor:
     def _enter(self, folder: str) -> bool:
         refusal = self._reach.folder(folder)
         if refusal is not None:
-            self._refused.append(Row(folder, "not read", why=refusal.text))
+            self._refused[folder] = Row(folder, "not read", why=refusal.text)
         return refusal is None
 
     def found(self) -> Iterator[Row]:
@@ -116,20 +116,20 @@ class _Surveyor:
             row = self._row(path, path in read)
             if row is not None:
                 yield row
-        yield from self._refused
+        yield from self._refused.values()
 
     def _row(self, path: str, read: bool) -> Row | None:
         try:
             info = os.stat(path)  # noqa: PTH116 (a name need not be text)
         except FileNotFoundError:
-            return Row(path, "not read", why="a link that leads nowhere") if os.path.islink(path) else None  # noqa: PTH114
+            return Row(path, "not read", why="a link that leads nowhere") if os.path.islink(path) else None  # noqa: PTH114 (the same)
         except OSError as error:
             return Row(path, "not read", why=error.strerror or str(error))
         if stat.S_ISDIR(info.st_mode):
             return None
         row = Row(path, "not read", size=info.st_size, lag=0)
         if not read:
-            row.why = "excluded" if self._excluded(path) else "it lies in the data folder"
+            row.why = "excluded" if self._read.excluded(path) else "it lies in the data folder"
         elif not stat.S_ISREG(info.st_mode):
             row.why = "not a regular file"
         else:
@@ -145,9 +145,6 @@ class _Surveyor:
             finally:
                 handle.close()
         return row
-
-    def _excluded(self, path: str) -> bool:
-        return self._read.excluded(path)
 
     def _judge(self, row: Row, handle: Handle, info: os.stat_result) -> None:
         """What becomes of a regular file that may be opened."""
@@ -185,13 +182,13 @@ class _Surveyor:
     def _copies(entry: Entry, path: str, handle: Handle) -> bool:
         if handle.compressed:
             return packs(entry, path, handle)
-        return bool(entry.offset) and same_head(handle, entry.head) and is_copy(entry, path, handle)
+        return bool(entry.offset) and is_copy(entry, path, handle)
 
     def aside(self) -> Iterator[Row]:
         """Files that no pattern finds any more and that are not read to their ends."""
         for entry in self._places.values():
             path = by_inode(entry.path, entry.key) if entry.key not in self._names else None
-            if path is None:
+            if path is None or path == entry.path:  # not there, or taken out of the patterns
                 continue
             row = Row(path, "not read")
             try:

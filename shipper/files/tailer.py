@@ -29,9 +29,9 @@ Assemble = Callable[[str, Lines], Assembler]
 """The assembler of one file, from its path and its lines."""
 
 
-def _ends_with(before: bytes, mark: Digest) -> bool:
+def _ends_with(before: bytes, mark: Digest, packed: bool) -> bool:
     """Whether these are the bytes that were there; of a packed file there may be fewer than were read before it was packed."""
-    return len(before) < mark.length or Digest.of(before[-mark.length :]) == mark
+    return (packed and len(before) < mark.length) or Digest.of(before[-mark.length :]) == mark
 
 
 class Tailer:
@@ -212,7 +212,7 @@ class Tailer:
                 entry.place = (entry.offset, await self._before(handle, entry.offset))
                 if entry.mark.length == 0 and entry.offset:
                     self.positions.commit(entry, *entry.place)
-                elif not _ends_with(entry.place[1], entry.mark):
+                elif not _ends_with(entry.place[1], entry.mark, handle.compressed):
                     raise Changed
             head = b"" if handle.compressed else handle.head(4)
         except OSError as error:

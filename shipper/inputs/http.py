@@ -140,7 +140,7 @@ class Http(Input):
             self.scope.count("refused_requests", status=str(refusal.status))
             answer = _json(refusal.status, {"error": refusal.why}, refusal.headers)
             if refusal.status == 408:  # who is too slow is not waited for once more
-                with suppress(ConnectionError):
+                with suppress(ConnectionError):  # or is gone by now
                     await answer.prepare(request)
                     await answer.write_eof()
                 request.protocol.force_close()

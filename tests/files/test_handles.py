@@ -44,7 +44,7 @@ def test_a_compressed_file_in_the_making(tmp_path: Path) -> None:
     handle.close()
 
 
-@pytest.mark.parametrize("nothing", [gzip.compress(b"") * 30_000, bytes(600_000)])
+@pytest.mark.parametrize("nothing", [gzip.compress(b"") * 30_000, bytes(600_000)], ids=["members", "zeros"])
 def test_much_that_holds_nothing(tmp_path: Path, nothing: bytes) -> None:
     """A part of a packed file that holds nothing is passed a bounded step at a time, so that nothing else waits for it."""
     path = tmp_path / "a.gz"
@@ -58,6 +58,22 @@ def test_much_that_holds_nothing(tmp_path: Path, nothing: bytes) -> None:
     assert steps[-1] == b""  # and that is the end
     while not handle.head(100).startswith(b"one\n"):
         pass
+    handle.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"garbage, and more of it", gzip.compress(b"x" * 99)[:-8] + bytes(8)], ids=["no member", "checksum"]
+)
+def test_what_comes_before_damage_is_given_out(tmp_path: Path, damage: bytes) -> None:
+    """And the damage is told at every read behind it, whatever the library makes of a stream that has failed."""
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one\n") + damage)
+    handle = open_file(str(path))
+    assert isinstance(handle, GzipHandle)
+    assert (handle.read_on(1000) or b"").startswith(b"one\n")
+    for _ in range(3):
+        with pytest.raises(BROKEN):
+            handle.read_on(1000)
     handle.close()
 
 

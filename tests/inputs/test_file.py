@@ -320,6 +320,26 @@ async def test_excludes_and_old_files_are_left_out(place: Place) -> None:
         assert messages(await tail.events(2)) == ["old", "new"]
 
 
+@pytest.mark.parametrize("changed", [{"include": ["b.log"]}, {"exclude": ["a.log"]}])
+async def test_a_file_that_was_taken_out_of_the_patterns(place: Place, changed: dict[str, list[str]]) -> None:
+    """It is not read on because its position is known; back among them it goes on where it was."""
+    for name in ("a.log", "b.log"):
+        place.write(name, f"{name}\n")
+    async with place.tail() as tail:
+        await tail.events(2)
+    for name in ("a.log", "b.log"):
+        place.write(name, f"more of {name}\n")
+    async with place.tail(**changed) as tail:
+        assert messages(await tail.events(1)) == ["more of b.log"]
+        await tail.nothing()
+        assert isinstance(tail.source, File)
+        rows = tail.source.survey(place.root / "state").rows
+        assert [row.path for row in rows if row.state != "not read"] == [str(place.logs / "b.log")]
+    async with place.tail() as tail:
+        assert messages(await tail.events(1)) == ["more of a.log"]
+        await tail.nothing()
+
+
 async def test_a_file_under_two_names_is_read_once(place: Place) -> None:
     """Hard links and links are the same file; when a link's target is switched both targets are read."""
     elsewhere = place.root / "elsewhere"
@@ -385,6 +405,19 @@ async def test_more_files_than_handles(place: Place) -> None:
             assert sorted(found) == sorted(f"{number} {turn}" for number in range(40))
         assert sum(file.handle is not None for file in census.files.values()) <= 8
         await tail.nothing()
+
+
+async def test_more_files_than_handles_at_a_restart(place: Place) -> None:
+    """What could not be opened yet has not gone: no copy beside it takes its place."""
+    for number in range(40):
+        place.write(f"{number}.log", f"{number}\n")
+    async with place.tail(include=["*.log"]) as tail:
+        await tail.events(40)
+    for number in range(40):
+        shutil.copy(place.logs / f"{number}.log", place.logs / f"{number}.log.1")
+    async with place.tail(include=["*.log"]) as tail:
+        place.tailer(tail).census.opening.most = 8
+        await tail.nothing(1.5)
 
 
 async def test_once_with_more_files_than_handles(place: Place) -> None:
@@ -462,6 +495,14 @@ async def test_a_damaged_compressed_file(place: Place) -> None:
     async with place.tail() as tail:
         place.write("b.log", "fine\n")
         await until(lambda: any("b.log" in taken.batch.attrs["file"] for taken in tail.unread))
+        await until(lambda: tail.scope.counters["unreadable_files", ()] == 1)
+
+
+async def test_what_comes_before_the_damage(place: Place) -> None:
+    """Whole members in front of what is no gzip are given out, before the damage is told."""
+    place.write("a.log.gz", gzip.compress(b"one\n") + gzip.compress(b"two\n") + b"no member, and no padding")
+    async with place.tail() as tail:
+        assert messages(await tail.events(2)) == ["one", "two"]
         await until(lambda: tail.scope.counters["unreadable_files", ()] == 1)
 
 

@@ -14,24 +14,8 @@ import pytest
 from shipper.files.copies import COPY_WAIT
 from shipper.files.handles import Handle
 from shipper.options import Duration
+from tests.faults.bench.following import recycled
 from tests.inputs.places import Place, messages, until
-
-TRIES = 200
-
-
-def recycled(path: Path, inode: int, text: str) -> bool:
-    """Write a file whose inode is this one; whether the file system gave it back."""
-    spare = []
-    for number in range(TRIES):
-        path.touch()
-        if path.stat().st_ino == inode:
-            path.write_text(text)
-            break
-        spare.append(path.rename(path.with_suffix(f".spare{number}")))
-    for each in spare:
-        each.unlink()
-    return path.exists()
-
 
 NEW = {"shorter": "new\n", "longer": "new content that is longer\nthan before\n", "equal first line": "one\nmore\n"}
 
@@ -47,7 +31,7 @@ async def test_a_recycled_inode(place: Place, new: str, name: str, stopped: bool
 
     def replace(old: Path) -> None:
         old.unlink()
-        if not recycled(place.logs / name, inode, NEW[new]):
+        if not recycled(place.logs / name, inode, NEW[new].encode()):
             pytest.skip("this file system gives no inode back")
 
     async with place.tail(include=["*.log"]) as tail:
@@ -295,8 +279,28 @@ async def test_a_name_that_lasts_no_time(place: Place) -> None:
             rename("app.log", f"app.log.{number}")
             path.write_text(f"line {number}\n")
         rename("app.log.5", "app.log.five")
-        assert sorted(messages(await tail.events(10))) == sorted(f"line {number}" for number in range(2, 12))
+        found = await tail.events(10)
+        assert sorted(messages(found)) == sorted(f"line {number}" for number in range(2, 12))
+        assert {event["file"] for event in found} == {str(path)}
         await tail.nothing()
+
+
+async def test_truncated_before_its_first_turn(place: Place) -> None:
+    """Written anew, shorter and with the same long header, while others were read: from its beginning, not behind its old end."""
+    header = "h" * 1500 + "\n"
+    path = place.write("a.log", header + "old\n" * 100)
+    async with place.tail() as tail:
+        await tail.events(101)
+    busy = place.write("busy.log", ("x" * 99 + "\n") * 3000)
+    os.utime(busy, (1, 1))  # the oldest has the first turn
+    async with place.tail(room=1) as tail:
+        found = len(await tail.next())
+        path.write_text(header + "new\n")
+        tail.accept()
+        while found < 3000:
+            found += len(await tail.next())
+            tail.accept()
+        assert messages(await tail.events(2)) == [header[:-1], "new"]
 
 
 @pytest.mark.parametrize("include", ["app.log*", "app.log"])

@@ -68,6 +68,14 @@ async def test_a_folder_that_is_a_link_outside_is_not_looked_into(place: Place, 
         assert tail.scope.counters[REFUSED] > 0
 
 
+def test_a_folder_that_is_a_link_outside_is_listed_once(place: Place, secret: Path) -> None:
+    """However many patterns lead to it."""
+    (place.logs / "evil").symlink_to(secret.parent)
+    source = File(include=[str(place.logs / "*/a.log"), str(place.logs / "*/b.log")])
+    (row,) = source.survey(place.root / "data" / "state" / "input-a").rows
+    assert (row.path, row.state) == (str(place.logs / "evil"), "not read")
+
+
 async def test_a_file_that_becomes_a_link(place: Place, secret: Path) -> None:
     """Who exchanges a log for a link outside gets nothing read: neither now nor as the copy of a truncated one."""
     path = place.write("a.log", SECRET)
