@@ -20,16 +20,17 @@ class Interrupted(Unavailable):
 
     def __init__(self, pieces: Sequence[Piece], left: Sequence[Piece]) -> None:
         super().__init__("stopped")
-        known = {id(piece) for piece in pieces}
+        known = {id(piece): piece for piece in pieces}
         rest = {id(piece) for piece in left}
         # parts of pieces are no pieces of the request: nobody knows what is left of which
-        self.done = [piece for piece in pieces if id(piece) not in rest] if rest <= known else []
+        self.done = {key: piece for key, piece in known.items() if key not in rest} if rest <= known.keys() else {}
+        """By `id`: there may be tens of thousands, and each is asked for."""
 
 
 def outcome(done: Future[None], piece: Piece) -> BaseException | None:
     """What the request that a piece was in failed with, for this piece."""
     error = failure(done)
-    spared = isinstance(error, Interrupted) and any(each is piece for each in error.done)
+    spared = isinstance(error, Interrupted) and id(piece) in error.done
     return None if spared else error
 
 

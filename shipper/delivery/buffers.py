@@ -1,4 +1,4 @@
-"""Which folder an output's buffer is in, and what lies in others that no configured output can take."""
+"""Which folder an output's buffer is in, and what lies in others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from shipper.delivery.store import Store
 
 
 @dataclass(frozen=True)
-class Stranded:
-    """Records that were encoded for another type or shape of output."""
+class Left:
+    """Records that lie in a folder."""
 
     folder: Path
     said: dict[str, Any]
     bytes: int
+
+    @property
+    def output(self) -> str:
+        """Name of the output that left them."""
+        return self.folder.parent.name
 
 
 def identity(type_name: str, output: Output) -> dict[str, Any]:
@@ -47,37 +52,42 @@ def said_of(folder: Path, disk: Disk) -> tuple[dict[str, Any] | None, int]:
     return said, size
 
 
-def find(
-    root: Path, mine: dict[str, Any], taken: Collection[Path], disk: Disk | None = None
-) -> tuple[Path, list[Stranded]]:
-    """The folder below `root` whose records an output can take, else a new one; and those it cannot.
+def fits(said: dict[str, Any] | None, mine: dict[str, Any]) -> bool:
+    """Whether an output of this identity can take what a folder's segments say of themselves."""
+    return said is None or all(said.get(key) == value for key, value in mine.items())
+
+
+def find(root: Path, mine: dict[str, Any], taken: Collection[Path], disk: Disk | None = None) -> Path:
+    """The folder below `root` whose records an output can take, else a new one.
 
     `taken` are in use, by an output that a reload took out and that still delivers what it holds.
     """
     disk = disk or Disk()
     disk.make_folder(root)
     folders = sorted(root / name for name in disk.names(root) if name.isdigit())
-    chosen: Path | None = None
-    stranded: list[Stranded] = []
-    for folder in folders:
-        if folder in taken:
-            continue
-        said, size = said_of(folder, disk)
-        fits = said is None or all(said.get(key) == value for key, value in mine.items())
-        if fits and (chosen is None or said is not None):
-            chosen = folder
-        elif size and said is not None:
-            stranded.append(Stranded(folder, said, size))
+    found = [(folder, said_of(folder, disk)[0]) for folder in folders if folder not in taken]
+    mines = [(folder, said) for folder, said in found if fits(said, mine)]
     number = max((int(folder.name) for folder in [*folders, *taken] if folder.parent == root), default=-1) + 1
-    return chosen or root / str(number), stranded
+    return next((folder for folder, said in mines if said is not None), mines[0][0] if mines else root / str(number))
 
 
 def open_store(
     root: Path, type_name: str, output: Output, limit: int, taken: Collection[Path], set_aside: Callable[[Path], Path]
-) -> tuple[Store, list[Stranded]]:
+) -> Store:
     """An output's buffer, recovered. Synchronous; raises OSError."""
     mine = identity(type_name, output)
-    folder, stranded = find(root, mine, taken)
-    store = Store(folder, limit, set_aside, said=mine)
+    store = Store(find(root, mine, taken), limit, set_aside, said=mine)
     store.open()
-    return store, stranded
+    return store
+
+
+def left(root: Path, taken: Collection[Path]) -> list[Left]:
+    """Every folder with records, of any output below `root`, that nobody has taken."""
+    disk = Disk()
+    found: list[Left] = []
+    for folder in sorted(root.glob("*/*")):
+        if folder.name.isdigit() and folder not in taken:
+            said, size = said_of(folder, disk)
+            if size:
+                found.append(Left(folder, said or {}, size))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from shipper.clock import Clock
 from shipper.delivery.futures import settle, settled
 from shipper.delivery.letters import Letter, encode_letter
 from shipper.delivery.shelf import Full, Shelf
+from shipper.pipeline.budget import Budget
 from shipper.pipeline.observe import LetterFlow
 from shipper.policy import DeadLetterPolicy
 
@@ -33,10 +35,14 @@ class DeadLetters:
     them, but no other component.
     """
 
-    def __init__(self, folder: Path, clock: Clock, policy: DeadLetterPolicy | None = None) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, policy: DeadLetterPolicy | None = None, budget: Budget | None = None
+    ) -> None:
         self.folder = folder
         self.clock = clock
         self.policy = policy or DeadLetterPolicy()
+        self.budget = budget or Budget(sys.maxsize)
+        """What waits stands in it: senders that cannot be made to wait are turned away before there is too much."""
         self.shelf = Shelf(folder)
         self.writers: dict[str, _Writer] = {}
         self.unbounded: set[str] = set()
@@ -96,6 +102,9 @@ class _Writer:
         loop = asyncio.get_running_loop()
         entry = _Waiting(body, loop.create_future(), tell)
         self.waiting.append(entry)
+        size, budget = len(body), self.house.budget
+        budget.take(size)
+        entry.future.add_done_callback(lambda _: budget.give(size))
         if self.flow.trouble:
             tell(self.flow.trouble)
         if self.task is None or self.task.done():

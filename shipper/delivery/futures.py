@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 
 def settled(error: BaseException | None = None) -> Future[None]:
@@ -57,11 +57,3 @@ def failure(future: Future[None]) -> BaseException | None:
     if future.cancelled():
         return asyncio.CancelledError()
     return future.exception()
-
-
-def when_done(future: Future[None], call: Callable[[BaseException | None], None]) -> None:
-    """Call with the failure (or None): at once when the future is done already, else when it is."""
-    if future.done():
-        call(failure(future))
-    else:
-        future.add_done_callback(lambda done: call(failure(done)))

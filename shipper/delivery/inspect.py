@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shipper.delivery.buffers import said_of
+from shipper.delivery.buffers import fits, said_of
 from shipper.delivery.disk import Disk
 from shipper.delivery.progress import Done, Progress
 from shipper.delivery.segments import Damage, Reader, first_of
@@ -53,7 +53,7 @@ def buffers(root: Path, mine: dict[str, dict[str, Any]]) -> list[Buffer]:
                 continue
             said, size = said_of(folder, disk)
             identity = mine.get(home.name)
-            taken = identity is not None and (said is None or all(said.get(k) == v for k, v in identity.items()))
+            taken = identity is not None and fits(said, identity)
             found.append(Buffer(home.name, folder, said or {}, size, taken))
     return found
 

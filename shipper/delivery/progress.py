@@ -65,6 +65,7 @@ class Progress:
         self.sequence = 0
         self.damaged = 0
         """Slots that could not be read at the last `load`."""
+        self._named = False  # whether its name is known to be durable
 
     def load(self) -> dict[str, Any] | None:
         """What was saved last and is whole."""
@@ -102,8 +103,10 @@ class Progress:
             fd = self.disk.open(self.path, write=True)
         except FileNotFoundError:
             fd = self.disk.create(self.path)
-            self.disk.sync_folder(self.path.parent)
         try:
+            if not self._named:
+                self.disk.sync_folder(self.path.parent)
+                self._named = True
             self.disk.write(fd, SLOT * (sequence % 2), [(b"%08x %b\n" % (crc32(body, 0), body)).ljust(SLOT, b"\0")])
             self.disk.sync(fd)
         finally:

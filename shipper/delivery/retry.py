@@ -43,9 +43,8 @@ class Retry:
         policy, version = self.policy, self._version
         pause: float = policy.first
         began = self.clock.monotonic()
-        tries = 0
+        tries = left = 0
         while True:
-            before = len(todo)
             tries += 1
             try:
                 await self.attempt(todo)
@@ -58,8 +57,10 @@ class Retry:
             else:
                 self.flow.available()
                 return
-            if len(todo) < before:  # some of it went through: the destination is there
+            events = sum(piece.count for piece in todo)  # a piece may have been split
+            if events < left:  # some of it went through: the destination is there
                 pause = policy.first
+            left = events
             if policy.give_up != "never" and self.clock.monotonic() - began >= policy.give_up:
                 await self.aside.pieces(todo, f"given up after {policy.give_up}: {reason}", attempts=tries)
                 todo.clear()

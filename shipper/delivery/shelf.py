@@ -214,6 +214,8 @@ def write(folder: int, name: str, body: bytes) -> bool:
             raise OSError(errno.EINVAL, "no regular file", name)
         size = status.st_size
         torn = bool(size) and os.pread(handle, 1, size - 1) != b"\n"
+        if not size:
+            os.fsync(folder)  # its name first: a failure behind the letters would have them written twice
         try:
             write_all(handle, b"\n" + body if torn else body)
             os.fsync(handle)
@@ -222,8 +224,6 @@ def write(folder: int, name: str, body: bytes) -> bool:
             raise
     finally:
         os.close(handle)
-    if not size:
-        os.fsync(folder)
     return torn
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
+from collections import Counter
 from collections.abc import Sequence
 
 from shipper.batch import Batch, Event
@@ -72,14 +73,15 @@ class Pipeline:
         for name, some in letters.items():
             flow.in_flight += len(some)
             future = self.dead_letters.put(name, some)
+            # what waits for a disk that is full is the letters' text, and not their events
+            reasons = Counter((name, short(letter.reason)) for letter in some)
 
-            def done(put: Future[None], name: str = name, some: list[Letter] = some) -> None:
-                flow.in_flight -= len(some)
+            def done(put: Future[None], reasons: Counter[tuple[str, str]] = reasons) -> None:
+                flow.in_flight -= reasons.total()
                 if failure(put) is not None:
-                    flow.returned += len(some)
-                    return
-                for letter in some:
-                    flow.dead[name, short(letter.reason)] += 1
+                    flow.returned += reasons.total()
+                else:
+                    flow.dead.update(reasons)
 
             future.add_done_callback(done)
             waits.append(future)

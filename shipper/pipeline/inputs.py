@@ -6,6 +6,7 @@ import asyncio
 
 from shipper.config.model import Config
 from shipper.pipeline.observe import log
+from shipper.pipeline.plan import in_use
 from shipper.pipeline.source import Source
 from shipper.pipeline.topology import Topology, opened
 
@@ -18,10 +19,10 @@ class Inputs:
 
     def __init__(self, topology: Topology, config: Config) -> None:
         self.topology = topology
-        used = {name for pipe in config.pipelines.values() for name in pipe.inputs}
+        used = in_use(config)["input"]
         self.wanted = {name: spec for name, spec in config.inputs.items() if name in used}
         self.leaving = [source for name, source in topology.sources.items() if not self._stays(name, source)]
-        self.stopped: list[Source] = []
+        self.closed: list[Source] = []
         self.coming: list[Source] = []
 
     def _stays(self, name: str, source: Source) -> bool:
@@ -29,12 +30,12 @@ class Inputs:
 
     async def exchange(self) -> None:
         """Stop, drain and close what leaves, then open what comes. Raises OpenError."""
-        self.stopped = list(self.leaving)
         for source in self.leaving:
             await source.stop()
         for source in self.leaving:
             await self._drained(source)
             await source.close()
+            self.closed.append(source)
         flows = {source.spec.name: source.feed.flow for source in self.leaving if not source.feed.flow.in_flight}
         for name, spec in self.wanted.items():
             if name not in self.topology.sources or self.topology.sources[name] in self.leaving:
@@ -43,10 +44,13 @@ class Inputs:
                 await opened(source.input, spec)
 
     async def roll_back(self) -> None:
-        """As it was: what was opened is closed, what was stopped goes on where it was."""
+        """As it was: what was opened is closed, what was closed goes on where it was.
+
+        What is not closed yet was cut short by the end of the process, which stops it itself.
+        """
         for source in self.coming:
             await source.close()
-        for source in self.stopped:
+        for source in self.closed:
             await source.resume()
             log.info("input %s: goes on as before", source.spec.name)
 

@@ -153,14 +153,8 @@ def _filters(before: dict[str, Any], after: dict[str, Any]) -> Iterable[Change]:
     for name in sorted(pipes[0].keys() | pipes[1].keys()):
         was, will = pipes[0].get(name), pipes[1].get(name)
         if was != will:
-            verb = (
-                ("starts", "starts")
-                if was is None
-                else ("stops", "stops")
-                if will is None
-                else ("restarts", "takes another way")
-            )
-            yield Change("pipeline", name, *verb)
+            action = "starts" if was is None else "stops" if will is None else "restarts"
+            yield Change("pipeline", name, action, "takes another way" if action == "restarts" else action)
 
 
 def _outputs(before: dict[str, Any], after: dict[str, Any]) -> Iterable[Change]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from shipper.component import Output
 from shipper.config.model import Config, Spec
 from shipper.errors import ConfigError, Problem
 from shipper.pipeline.inputs import Inputs
-from shipper.pipeline.observe import log
+from shipper.pipeline.plan import in_use
 from shipper.pipeline.step import Step
 from shipper.pipeline.topology import Outlet, Topology, opened
 
@@ -70,7 +68,7 @@ async def apply(topology: Topology, config: Config) -> None:
     for outlet, spec, output in swaps:
         topology.background(_swap(outlet, spec, output))
     for outlet in leaving:
-        topology.background(_leave(topology, outlet))
+        topology.background(topology.leave(outlet))
     await topology.close_filters(gone)
 
 
@@ -78,7 +76,7 @@ async def _outlets(
     topology: Topology, config: Config, made: list[Outlet], swaps: list[tuple[Outlet, Spec, Output]]
 ) -> dict[str, Outlet]:
     """Outputs that stay, that go on with other options, and that are new."""
-    routed = {route.output for pipe in config.pipelines.values() for route in pipe.outputs}
+    routed = in_use(config)["output"]
     outlets: dict[str, Outlet] = {}
     for name, spec in config.outputs.items():
         if name not in routed:
@@ -114,14 +112,3 @@ async def _swap(outlet: Outlet, spec: Spec, output: Output) -> None:
     outlet.stack.configure(spec.delivery)
     await outlet.stack.exchange(output)
     await old.close()
-
-
-async def _leave(topology: Topology, outlet: Outlet) -> None:
-    """An output that is configured no more delivers what it holds, then closes."""
-    while not outlet.stack.idle:
-        outlet.stack.flush()
-        await asyncio.sleep(0.1)
-    await outlet.stack.stop()
-    await outlet.output.close()
-    topology.leaving.remove(outlet)
-    log.info("output %s: closed after a reload", outlet.spec.name)

@@ -47,7 +47,7 @@ class Runner:
         self.load = reload
         self.budget = Budget(config.settings.memory_limit)
         self.dead_letters = DeadLetters(
-            Path(config.data_dir) / "dead_letters", self.clock, config.settings.dead_letters
+            Path(config.data_dir) / "dead_letters", self.clock, config.settings.dead_letters, self.budget
         )
         self.topology = Topology(config, self.clock, self.budget, self.dead_letters, once)
         self.state = "starting"
@@ -85,19 +85,22 @@ class Runner:
         self.lock()
         try:
             await self._start()
+            reloads = asyncio.create_task(self._reloads(), name="reload")
             tasks = [
-                asyncio.create_task(self._reloads(), name="reload"),
+                reloads,
                 asyncio.create_task(self.stalls.watch(), name="stalls"),
                 asyncio.create_task(self._keep_ledger(), name="ledger"),
                 asyncio.create_task(self._idle(), name="idle"),
             ]
             try:
                 await self._until_the_end()
+                reloads.cancel()
+                await asyncio.wait([reloads])  # what it was about to start would not be drained
+                return await self._drain()
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            return await self._drain()
         finally:
             await self._close()
             self.unlock()
@@ -300,7 +303,8 @@ class Runner:
             os.close(handle)
             raise Locked(f"data_dir {folder} is in use by process {holder or 'unknown'}") from error
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # only for whoever comes second; a full disk is no reason not to start
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
 
     def unlock(self) -> None:

@@ -92,7 +92,8 @@ class Source:
     async def stop(self) -> None:
         """Stop reading; deliveries go on and still move the position until `close`."""
         if self.task is not None:
-            self.task.cancel()
+            if not self.task.cancelling():  # told twice it would leave behind what it still does
+                self.task.cancel()
             await asyncio.wait((self.task,))  # not `await self.task`: who is cancelled here must hear of it
         self.feed.draining = True  # only now: what it still held when it was stopped is let in
         if self.feed.flow.state != "ended":

@@ -11,7 +11,7 @@ from typing import Any
 from shipper.clock import Clock
 from shipper.component import Filter, Input, Output, Scope
 from shipper.config.model import Config, Pipe, Spec
-from shipper.delivery.buffers import open_store
+from shipper.delivery.buffers import fits, left, open_store
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.delivery.stack import Stack
 from shipper.delivery.store import Store
@@ -23,6 +23,7 @@ from shipper.pipeline.fork import Branch, Fork
 from shipper.pipeline.labelling import fitting, mark
 from shipper.pipeline.ledger import Ledger
 from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow, log
+from shipper.pipeline.plan import in_use
 from shipper.pipeline.source import Source
 from shipper.pipeline.step import Step
 from shipper.text.ids import Counted
@@ -56,7 +57,7 @@ class Topology:
         self.once = once
         self.outlets: dict[str, Outlet] = {}
         self.leaving: list[Outlet] = []
-        """Outputs that a reload took out, until they have delivered what they hold."""
+        """Outputs that a reload took out, of this run or of one before, until they have delivered what they hold."""
         self.sources: dict[str, Source] = {}
         self.left: list[Source] = []
         self.pipelines: dict[str, Pipeline] = {}
@@ -80,22 +81,42 @@ class Topology:
         return Outlet(spec, output, stack)
 
     async def _store(self, spec: Spec, output: Output) -> Store:
-        """The output's buffer, recovered, with a word on what was found."""
-        root = Path(self.config.data_dir) / "buffers" / spec.name
-        taken = {old.folder for outlet in self.all_outlets if (old := outlet.stack.store)}
+        """The output's buffer, recovered."""
+        root = self.buffers / spec.name
         limit, set_aside = int(spec.delivery.buffer.disk), output.scope.set_aside
         try:
-            store, stranded = await asyncio.to_thread(open_store, root, spec.type_name, output, limit, taken, set_aside)
+            return await asyncio.to_thread(open_store, root, spec.type_name, output, limit, self._taken, set_aside)
         except OSError as error:
             await output.close()
             where = f"{spec.where}: outputs.{spec.name}"
             raise OpenError(f"{where}: its buffer {root} cannot be opened: {error.strerror or error}") from error
-        for each in stranded:
-            log.warning(
-                "output %s: %d bytes in %s were encoded for another output (%s) and stay there: see `shipper buffer`",
-                spec.name, each.bytes, each.folder, each.said.get("type"),
-            )  # fmt: skip
-        return store
+
+    @property
+    def buffers(self) -> Path:
+        return Path(self.config.data_dir) / "buffers"
+
+    @property
+    def _taken(self) -> set[Path]:
+        """Folders of buffers that are in use."""
+        return {store.folder for outlet in self.all_outlets if (store := outlet.stack.store)}
+
+    async def _open_left(self, routed: set[str]) -> None:
+        """What lies in other folders: an output that can take it delivers it beside its own, of the rest there is a word.
+
+        A reload there and back leaves two folders of one output.
+        """
+        for each in await asyncio.to_thread(left, self.buffers, self._taken):
+            name = each.output
+            outlet = self.outlets.get(name)
+            if outlet and outlet.stack.store and each.said and fits(each.said, outlet.stack.store.said):
+                self.leaving.append(await self.open_output(outlet.spec, outlet.flow))
+            elif name in routed or name not in self.config.outputs:  # else it is only not in use, such as at a replay
+                other = outlet and outlet.stack.store
+                why = "were encoded for another output" if other else "were left by an output with a buffer"
+                log.warning(
+                    "output %s: %d bytes in %s %s (%s) and stay there: see `shipper buffer`",
+                    name, each.bytes, each.folder, why, each.said.get("type"),
+                )  # fmt: skip
 
     def make_source(self, spec: Spec, flow: InputFlow | None = None) -> Source:
         component: Input = spec.make()
@@ -191,25 +212,37 @@ class Topology:
 
         task.add_done_callback(done)
 
+    async def leave(self, outlet: Outlet) -> None:
+        """An output that is configured no more, or not so, delivers what it holds, then closes."""
+        while not outlet.stack.idle:
+            outlet.stack.flush()
+            await asyncio.sleep(0.1)
+        await outlet.stack.stop()
+        await outlet.output.close()
+        self.leaving.remove(outlet)
+        log.info("output %s: closed after a reload", outlet.spec.name)
+
     # whole
     async def open(self) -> None:
         """Outputs first, then filters, then inputs; raise OpenError with the first that fails."""
         await asyncio.to_thread(self.ledger.load)
-        used = {name for pipe in self.config.pipelines.values() for name in pipe.inputs}
-        routed = {route.output for pipe in self.config.pipelines.values() for route in pipe.outputs}
+        used = in_use(self.config)
         for spec in self.config.outputs.values():
-            if spec.name in routed:
+            if spec.name in used["output"]:
                 self.outlets[spec.name] = await self.open_output(spec)
+        await self._open_left(used["output"])
         self.pipelines, self.steps = await self.make_pipelines(self.config, self.outlets)
         for spec in self.config.inputs.values():
-            if spec.name in used:
+            if spec.name in used["input"]:
                 source = self.make_source(spec)
                 await opened(source.input, spec)
                 source.feed.flow.state = "open"
                 self.sources[spec.name] = source
         self.connect()
-        for outlet in self.outlets.values():
+        for outlet in [*self.leaving, *self.outlets.values()]:  # the last one says how large the buffer is
             outlet.stack.start()
+        for outlet in self.leaving:
+            self.background(self.leave(outlet))
 
     @property
     def in_flight(self) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from delivery.helpers import numbered, rig
-from shipper.errors import Unavailable
+from shipper.batch import Piece
+from shipper.errors import Partial, Unavailable
 from shipper.net.status import raise_for
 from shipper.options import Duration
 from shipper.policy import RetryPolicy
@@ -85,3 +86,18 @@ async def test_after_a_reload_it_is_tried_at_once(tmp_path: Path) -> None:
     await subject.clock.advance(5)
     assert future.done()
     assert subject.flow.total_delivered == 1
+
+
+async def test_what_goes_through_shortens_the_pause(tmp_path: Path) -> None:
+    """A destination that took some events of a piece is there: the pause is the first again, into how many pieces it fell or not."""
+    subject = rig(tmp_path, concurrency=1, retry=RetryPolicy(first=Duration(0.001)))
+    rest = [Piece(b'{"n":2}\n', 1), Piece(b'{"n":3}\n', 1)]
+    subject.output.answers.extend([*[Unavailable("busy")] * 25, Partial(rest=rest)])
+    future = subject.stack(numbered(1, 2, 3))
+    async with asyncio.timeout(10):
+        while not future.done():
+            await subject.clock.advance(1)
+            await asyncio.sleep(0)
+    assert len(subject.clock.slept) == 26
+    assert subject.clock.slept[-1] <= 0.001
+    assert subject.flow.total_delivered == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shipper.delivery.shelf import Busy, Full, Shelf, first_lines, some_lines
+from shipper.delivery.shelf import Busy, Full, Shelf, first_lines, some_lines, write
 from shipper.options import Size
 from shipper.policy import DeadLetterPolicy
 
@@ -214,3 +214,15 @@ def test_whole_lines_that_fit() -> None:
     assert first_lines(b"ab\ncd\n", 5) == b"ab\n"
     assert first_lines(b"ab\ncd\n", 2) == b""
     assert first_lines(b"ab\ncd\n", -1) == b""
+
+
+def test_a_name_that_cannot_be_made_durable_holds_no_letters(tmp_path: Path) -> None:
+    """A folder that cannot be fsynced is a failure before the letters are written: the next try does not double them."""
+    handle = os.open(tmp_path, os.O_PATH)  # files can be opened below it; fsync refuses
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        write(handle, "es.ndjson", b"1\n")
+    os.close(handle)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    write(handle, "es.ndjson", b"1\n")
+    os.close(handle)
+    assert (tmp_path / "es.ndjson").read_bytes() == b"1\n"

@@ -50,6 +50,14 @@ def send(subject: Rig, *numbers: int) -> list[Future[None]]:
     return [subject.stack(numbered(number)) for number in numbers]
 
 
+async def stored(subject: Rig, *numbers: int) -> list[Future[None]]:
+    """The destination is held up from now on; these are sent, and acknowledged by the disk."""
+    subject.output.gate = asyncio.Event()
+    sent = send(subject, *numbers)
+    await until(subject, lambda: all(future.done() for future in sent))
+    return sent
+
+
 def delivered(subject: Rig) -> list[int]:
     return [event["n"] for event in subject.output.events_delivered]
 
@@ -132,9 +140,7 @@ async def test_small_pieces_take_room_too(tmp_path: Path) -> None:
 async def test_new_ones_wait_behind_those_on_disk(tmp_path: Path) -> None:
     """Order holds while the buffer fills and empties at the same time."""
     subject = buffered(tmp_path)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(50))
-    await until(subject, lambda: all(future.done() for future in sent))
+    sent = await stored(subject, *range(50))
     subject.output.gate.set()
     for number in range(50, 300):
         sent += send(subject, number)
@@ -179,9 +185,7 @@ async def test_what_a_start_finds_has_waited_since_then(tmp_path: Path) -> None:
 async def test_what_was_delivered_before_the_stop_is_not_sent_again(tmp_path: Path) -> None:
     """The progress is saved: only what is not done comes again."""
     subject = buffered(tmp_path)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(40))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(40))
     subject.output.answers.extend([None, None, None, *[Unavailable("gone")] * 100])
     subject.output.gate.set()
     await until(subject, lambda: len(delivered(subject)) >= 12)
@@ -235,9 +239,7 @@ async def test_a_crash_repeats_no_more_than_two_rounds_of_requests(tmp_path: Pat
     """However fast a backlog goes out, and though not a second passes: what is not saved is bounded by what is below."""
     disk = SimDisk(2)
     subject = buffered(tmp_path, disk=disk)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(400))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(400))
     subject.output.gate.set()
     for enough in (50, 150, 250, 350):
         await until(subject, lambda least=enough: len(delivered(subject)) >= least, 0.001)
@@ -280,9 +282,7 @@ async def test_a_disk_that_fails_is_back_pressure(tmp_path: Path, trouble: str) 
 async def test_damage_found_on_the_way_is_counted(tmp_path: Path) -> None:
     """A record that cannot be read back is dropped with a reason, the sum holds, and the others arrive."""
     subject = buffered(tmp_path)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(40))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(40))
     segment = sorted((tmp_path / "buffer").glob("*.seg"))[0]
     data = segment.read_bytes()
     segment.write_bytes(data.replace(b'"n":30', b'"n":?0'))
@@ -300,9 +300,7 @@ async def test_refused_ones_do_not_stay_on_disk(tmp_path: Path) -> None:
     from shipper.errors import Rejected
 
     subject = buffered(tmp_path, events=1)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(10))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(10))
     subject.output.answers.extend([None, None, None, None, None, Rejected("no", 400)])
     subject.output.gate.set()
     await until(subject, lambda: subject.stack.idle)
@@ -331,9 +329,7 @@ async def test_a_full_disk_does_not_keep_it_from_draining(tmp_path: Path) -> Non
 async def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
     """After some tries it goes out of the way, counted; what comes behind it is delivered."""
     subject = buffered(tmp_path, events=1)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(60))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(60))
     spool = subject.stack.spool
     assert spool is not None
     reads = spool.store.read
@@ -359,9 +355,7 @@ async def test_reads_that_fail_are_tried_over_time(tmp_path: Path) -> None:
     """However much comes in meanwhile: a segment is not set aside for a moment's trouble."""
     disk = SimDisk()
     subject = buffered(tmp_path, disk=disk)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(60))
-    await until(subject, lambda: all(future.done() for future in sent))
+    sent = await stored(subject, *range(60))
     disk.fail_read = 10**6
     subject.output.gate.set()
     await until(subject, lambda: subject.flow.last_error.startswith("buffer: "), 0)
@@ -382,9 +376,7 @@ async def test_late_while_the_progress_is_saved(tmp_path: Path) -> None:
     subject = buffered(tmp_path, disk=disk, events=1)
     spool = subject.stack.spool
     assert spool is not None
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(2))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(2))
     late: list[Future[None]] = []
     tidy = spool._tidy_due
 
@@ -431,7 +423,7 @@ async def test_a_stop_waits_for_the_disk(tmp_path: Path) -> None:
     assert spool._worker is not None
     spool._worker.cancel()
     stopping = asyncio.create_task(subject.stack.stop())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # time enough to begin another one, which must not be
     hangs.set()
     await stopping
     assert most == 1
@@ -451,9 +443,7 @@ async def test_a_worker_survives_a_bug(tmp_path: Path) -> None:
         return append(pieces)
 
     spool.store.append = buggy  # type: ignore[method-assign]
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(4))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(4))
     subject.output.gate.set()
     await subject.stack.stop()
 
@@ -488,9 +478,7 @@ async def test_fewer_requests_at_a_time_holds_at_once(tmp_path: Path) -> None:
 async def test_a_stop_in_the_middle_of_a_request_repeats_only_what_is_left(tmp_path: Path) -> None:
     """Half of a request was delivered, the other half waits for its next try: the next run sends that half alone."""
     subject = buffered(tmp_path, events=4)
-    subject.output.gate = asyncio.Event()
-    sent = send(subject, *range(4))
-    await until(subject, lambda: all(future.done() for future in sent))
+    await stored(subject, *range(4))
     pieces = subject.output.requests[0]
     subject.output.answers.extend([Partial(rest=pieces[2:]), *[Unavailable("down")] * 1000])
     subject.output.gate.set()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shipper.batch import Piece
-from shipper.delivery.buffers import find, identity, open_store
+from shipper.delivery.buffers import find, identity, left, open_store
+from shipper.delivery.progress import Done, Progress
 from shipper.delivery.segments import Lost, heading, name_of
 from shipper.delivery.store import Store
 from shipper.testing import FakeOutput
@@ -241,16 +242,16 @@ def test_what_another_output_left_is_not_touched(tmp_path: Path) -> None:
     """Records of another shape stay where they are and are told of; the same output finds its own again."""
     mine, other = FakeOutput(), FakeOutput()
     other.shape = lambda: "other"  # type: ignore[method-assign]
-    first, _ = open_store(tmp_path, "fake", mine, 2**20, (), Path.resolve)
+    home = tmp_path / "buffers" / "out"
+    first = open_store(home, "fake", mine, 2**20, (), Path.resolve)
     first.append([piece(1)])
     first.close()
-    second, stranded = open_store(tmp_path, "fake", other, 2**20, (), Path.resolve)
+    second = open_store(home, "fake", other, 2**20, (), Path.resolve)
     assert second.folder != first.folder
-    assert [each.folder for each in stranded] == [first.folder]
+    assert [each.folder for each in left(home.parent, {second.folder})] == [first.folder]
     second.close()
-    folder, stranded = find(tmp_path, identity("fake", mine), ())
-    assert (folder, stranded) == (first.folder, [])
-    assert find(tmp_path, identity("fake", mine), {first.folder})[0] not in (first.folder,)
+    assert find(home, identity("fake", mine), ()) == first.folder
+    assert find(home, identity("fake", mine), {first.folder}) != first.folder
 
 
 def test_what_was_read_before_a_disk_error_is_handed_out() -> None:
@@ -353,3 +354,18 @@ def test_without_any_progress_what_was_removed_is_not_told_as_lost(tmp_path: Pat
     assert buffer.waiting == 400 - first
     assert everything(buffer) == list(range(first, 400))
     assert lost(buffer).events == 0
+
+
+def test_the_name_of_the_progress_is_durable_before_it_counts() -> None:
+    """A first save that fails leaves no handle open, and the next one makes sure of the name."""
+    disk = SimDisk()
+    progress = Progress(Path("/b/progress"), disk)
+    disk.fail_sync = 1
+    with pytest.raises(OSError, match="error"):
+        progress.save("e", Done(1))
+    assert not disk.open_files
+    progress.save("e", Done(2))
+    disk.power_cut()
+    saved = Progress(Path("/b/progress"), disk).load()
+    assert saved
+    assert saved["to"] == 2

@@ -14,6 +14,7 @@ from shipper.delivery.dead_letters import DeadLetters
 from shipper.errors import Unavailable
 from shipper.filters.drop import Drop
 from shipper.filters.set import Set
+from shipper.pipeline.budget import Budget
 from shipper.pipeline.chain import Pipeline
 from shipper.pipeline.feed import Feed, deliver
 from shipper.pipeline.fork import Branch, Fork
@@ -272,3 +273,32 @@ def test_reasons_that_a_destination_makes_up_are_few_series() -> None:
     assert len(flow.dead) == 101
     assert (flow.dead["reason_7"], flow.dead["other"]) == (2, 9_899)
     assert flow.unaccounted == 0
+
+
+class Lost(Filter):
+    """Can treat no event."""
+
+    def apply(self, batch: Batch) -> Batch:
+        for event in batch.events:
+            self.fault(event, "no: it cannot")
+        return batch
+
+
+async def test_letters_that_cannot_be_written_turn_senders_away(tmp_path: Path) -> None:
+    """What waits for the disk of the dead letters is memory: who cannot be made to wait is refused before it is too much."""
+    subject = rig(tmp_path)
+    budget = Budget(10_000)
+    (tmp_path / "taken").write_text("no folder")
+    dead = DeadLetters(tmp_path / "taken", subject.clock, budget=budget)
+    flow = PipelineFlow("main")
+    feed = Feed(InputFlow("udp"), budget, 1000)
+    lost = Step("lost", Lost(on_error="dead_letter"), flow)
+    feed.pipelines = [Pipeline([lost], Fork([Branch(subject.stack)], flow), dead, flow)]
+    futures = []
+    with pytest.raises(Unavailable, match="no room"):
+        for _ in range(100):
+            futures.append(feed(Batch([{"message": "x" * 1000}])))
+    assert 5 <= len(futures) < 10
+    await dead.close(0)
+    await turns()
+    assert (budget.used, flow.returned, flow.unaccounted) == (0, len(futures), 0)

@@ -35,7 +35,7 @@ async def test_a_save_waits_for_one_whose_caller_was_cancelled(tmp_path: Path, m
     first.cancel()
     await asyncio.wait([first])
     last = asyncio.create_task(subject.save(stopped=True))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # time enough to begin another one, which must not be
     go.set()
     await last
     assert most == 1

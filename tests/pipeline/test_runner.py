@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from shipper.api.metrics import page
 from shipper.api.status import Status, not_ready
+from shipper.clock import Clock
 from shipper.config.load import load
 from shipper.config.model import Config
+from shipper.pipeline.ledger import Ledger
 from shipper.pipeline.runner import Locked, Runner
 from shipper.pipeline.topology import OpenError
 
@@ -297,11 +300,16 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_the_process(world: World) -
     """A reload that waits for an input to stop does not keep the process from ending."""
     runner, running = await leaving(world, 0.2)
     source = runner.topology.sources["goes"]
+    source.input.deliveries.clear()  # type: ignore[attr-defined]
     runner.hangup()
     await until(lambda: source.task and source.task.cancelling())
     runner.stop()
     assert await asyncio.wait_for(running, 5) == 0
     assert list(runner.topology.sources) == ["stays", "goes"]  # the reload went no further
+    assert len(source.input.deliveries) == 1  # type: ignore[attr-defined]
+    assert [event["n"] for event in world.kept("gone")] == [
+        1
+    ]  # what it said last was waited for, and it was not begun anew
 
 
 BUFFERED = """
@@ -352,3 +360,77 @@ async def test_an_output_that_comes_back_while_it_leaves_stays_counted(world: Wo
     assert (total["delivered"], total.get("in_flight", 0), total["unaccounted"]) == (10, 0, 0)
     runner.stop()
     assert await running == 0
+
+
+async def test_the_ledger_is_kept_while_it_drains(world: World) -> None:
+    """A drain may take hours: a crash in the middle of it finds sums that are as fresh as ever."""
+    text = "checkpoint_interval: 10ms\n" + BUFFERED.replace("forever: true", "forever: false")
+    down = ", broken_until: 1000000000"
+    world.write(text, count=10, output=down, two=down, outputs="out, two", disk="0")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: runner.state == "draining")
+    world.memory.tries["two"] = 10**9  # type: ignore[attr-defined]
+    await until(lambda: world.kept("two"))
+    saved = Ledger(world.folder / "data", Clock())
+
+    def delivered() -> int:
+        saved.load()
+        return saved.base.get("output two", Counter())["delivered"]
+
+    await until(lambda: delivered() == 10)
+    assert runner.state == "draining"
+    runner.stop()
+    assert await running == 0
+
+
+def handed(runner: Runner) -> int:
+    return runner.topology.ledger.totals().get("output out", Counter())["handed"]
+
+
+SPILLING = BUFFERED.replace("disk: {disk}", "disk: {disk}, spill_after: 0s").replace(
+    "forever: true", "forever: {forever}"
+)
+
+
+async def test_a_reload_there_and_back_leaves_nothing_behind(world: World) -> None:
+    """Two folders that one output can take are both delivered after a start, and nothing of it is told as stranded."""
+    down = {"output": ", broken_until: 1000000000", "two": "", "outputs": "out", "forever": "true"}
+    world.write(SPILLING, **down, count=3, disk="1MiB")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: handed(runner) == 3 and not runner.topology.in_flight)
+    world.write(SPILLING, **down, count=3, disk="0")
+    assert await runner.reload()
+    world.write(SPILLING, **down, count=7, disk="1MiB")
+    assert await runner.reload()
+    await until(lambda: handed(runner) == 7 and not runner.topology.in_flight)
+    runner.stop()
+    assert await running == 0
+    committed = world.lines.committed  # type: ignore[attr-defined]
+    world.write(SPILLING, **{**down, "output": "", "forever": "false"}, count=7, disk="1MiB")
+    runner = world.start()
+    world.lines.committed = committed  # type: ignore[attr-defined]
+    assert await runner.run() == 0
+    assert sorted(event["n"] for event in world.kept()) == list(range(7))
+    assert runner.topology.ledger.total("output", "out")["unaccounted"] == 0
+
+
+@pytest.mark.parametrize("now", ["disk", "output"])
+async def test_a_buffer_that_nobody_takes_is_said_at_the_start(
+    world: World, caplog: pytest.LogCaptureFixture, now: str
+) -> None:
+    """Its output has no buffer any more, or is gone: what was acknowledged stays on disk, and the log says so."""
+    down = {"output": ", broken_until: 1000000000", "two": "", "outputs": "out"}
+    world.write(SPILLING, **down, count=3, forever="true", disk="1MiB")
+    runner = world.start()
+    running = asyncio.ensure_future(runner.run())
+    await until(lambda: handed(runner) == 3 and not runner.topology.in_flight)
+    runner.stop()
+    assert await running == 0
+    gone = {"disk": "0"} if now == "disk" else {"disk": "1MiB", "outputs": "two"}
+    text = SPILLING if now == "disk" else SPILLING.replace("  out:", "#")
+    world.write(text, **{**down, "output": "", **gone}, count=0, forever="false")
+    runner = Runner(world.config())
+    assert await runner.run() == 0
+    assert "were left by an output with a buffer (memory) and stay there" in caplog.text
