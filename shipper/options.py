@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from contextlib import suppress
 from dataclasses import field
 from typing import Any, ClassVar, Self, dataclass_transform
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -95,10 +96,6 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
-class Templated(Exception):
-    """A host that was meant to be filled in."""
-
-
 class Url:
     """An address. Printed without its user, password and query values; `reveal()` has them."""
 
@@ -106,17 +103,15 @@ class Url:
     SCHEMES: ClassVar = ("http", "https")
 
     def __init__(self, text: str) -> None:
-        try:
+        templated = usable = False
+        with suppress(ValueError):  # it says what it took for the port, which may be half of a password
             parts = urlsplit(text)
             host = parts.hostname or ""
-            if set("{}") & set(host):
-                raise Templated
-            usable = parts.scheme in self.SCHEMES and re.fullmatch(r"[\w.:%~-]+", host) is not None
+            templated = "{" in host or "}" in host
             parts.port  # noqa: B018  (it raises ValueError when it is no port)
-        except Templated as error:
-            raise ValueError("an address with a host of its own: no event decides where events go") from error
-        except ValueError:  # it says what it took for the port, which may be half of a password
-            usable = False
+            usable = parts.scheme in self.SCHEMES and re.fullmatch(r"[\w.:%~-]+", host) is not None
+        if templated:
+            raise ValueError("an address with a host of its own: no event decides where events go")
         if not usable:
             raise ValueError("an address such as http://127.0.0.1:9200")
         self._text = text

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 from shipper import Batch, Event, Filter, Meta
-from shipper.batch import ID, NO_ATTRS
+from shipper.batch import ID, NO_ATTRS, copied
 from shipper.options import RELATIVE
 from shipper.text.ids import carried
 
@@ -86,7 +86,7 @@ class Python(Filter):
         events: list[Event] = []
         for event in batch.events:
             whole: Event = {**attrs, **event} if attrs else event
-            given = _copied(whole)
+            given = copied(whole)
             label = given.pop(ID, None)
             try:
                 result = call(given)
@@ -130,15 +130,6 @@ class Unusable(ValueError):
     def __init__(self, option: str, sentence: str) -> None:
         super().__init__(sentence)
         self.option = option
-
-
-def _copied(value: Any) -> Any:
-    """Mappings and lists anew, all the way down, so that the function can change them."""
-    if isinstance(value, dict):
-        return {key: _copied(item) if isinstance(item, (dict, list)) else item for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value
 
 
 def _untouched(key: str, value: Any, events: list[Event]) -> bool:

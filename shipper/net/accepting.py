@@ -21,8 +21,8 @@ HANDSHAKE = 30.0  # seconds for a TLS handshake
 SAY = 60.0  # seconds between two words on connections that wait for file handles
 OWN = 16
 """File handles that the process itself needs, more or less."""
-_open: WeakSet[asyncio.BaseTransport] = WeakSet()
-"""Connections of all inputs, because the limit of file handles is one for the process."""
+_open: WeakSet[socket.socket] = WeakSet()
+"""Connections of all inputs, those that still shake hands too, because the limit of file handles is one for the process."""
 
 
 def most_connections(limit: int | None = None) -> int:
@@ -102,17 +102,18 @@ class Acceptor:
                 self._wait(error.strerror or str(error), 1.0)
                 return
             connection.setblocking(False)
+            _open.add(connection)
             task = self._loop.create_task(self._greet(connection))
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
 
     def _scarce(self) -> bool:
         """Whether one more would take a file handle that others need."""
-        if len(_open) + len(self._greeting) < self._most:
+        if len(_open) < self._most:
             return False
-        for each in [each for each in _open if each.is_closing()]:
+        for each in [each for each in _open if each.fileno() < 0]:
             _open.discard(each)
-        return len(_open) + len(self._greeting) >= self._most
+        return len(_open) >= self._most
 
     def _wait(self, why: str, seconds: float) -> None:
         self._pause(seconds)
@@ -124,10 +125,9 @@ class Acceptor:
         try:
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            transport, _ = await self._loop.connect_accepted_socket(
+            await self._loop.connect_accepted_socket(
                 self.protocol, connection, ssl=self.tls, ssl_handshake_timeout=self.handshake if self.tls else None
             )
-            _open.add(transport)
         except (TimeoutError, OSError) as error:  # ssl.SSLError is an OSError
             connection.close()
             self.failed(error)

@@ -77,7 +77,7 @@ def bad_id(text: str | None) -> str | None:
 def actions(head: bytes, ids: Sequence[str | None]) -> list[bytes] | None:
     """Action lines that begin with `head` (the options but for the id, not closed); None when an id is refused."""
     if None not in ids:
-        text = " ".join(ids)  # type: ignore[arg-type]
+        text = " ".join(ids)  # type: ignore[arg-type]  # no None among them
         if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:  # nothing to escape
             plain = text.encode().split(b" ")
             if len(plain) == len(ids) and all(plain) and max(map(len, plain)) <= LIMITS.id:

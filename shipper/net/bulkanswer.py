@@ -22,28 +22,29 @@ FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason"
 _NO_ERRORS = re.compile(rb'\{(?:"\w+":\d+,)*"errors":false,')
 
 
-def judge(answer: Answer, url: Url, pieces: Sequence[Piece], op: str, now: float, ids: bool = False) -> None:
+def judge(answer: Answer, url: Url, pieces: Sequence[Piece], now: float, ids: bool = False) -> None:
     """Return when every document is there, else raise Partial with what became of which, or Unavailable."""
     count = sum(piece.count for piece in pieces)
     if _NO_ERRORS.match(answer.body) and answer.body.count(b'"status":') == count:
         return
     try:
         said = orjson.loads(answer.body)
-        items = [next(iter(item.values())) for item in said["items"]]
-        states = [int(item["status"]) for item in items]
+        named = [next(iter(item.items())) for item in said["items"]]
+        items = [item for _, item in named]
+        states = [_state(op, int(item["status"])) for op, item in named]
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         raise Unavailable(f"{url} answered what is no answer to a bulk request") from None
     if len(states) != count:
         raise Unavailable(f"{url} answered for {len(states)} documents of {count}")
-    if all(200 <= status < 300 for status in states):
+    if all(map(_is_done, states)):
         return
-    rest, refused, again = _sorted(items, states, pieces, op, ids)
+    rest, refused, again = _sorted(items, states, pieces, ids)
     if rest or refused:
         raise Partial(rest, refused, retry_after(answer.headers, now), again)
 
 
 def _sorted(
-    items: list[dict[str, Any]], states: list[int], pieces: Sequence[Piece], op: str, ids: bool
+    items: list[dict[str, Any]], states: list[int], pieces: Sequence[Piece], ids: bool
 ) -> tuple[list[Piece], list[Refused], str]:
     """What is to be sent again, what is refused, and why it is to be sent again."""
     rest: list[Piece] = []
@@ -53,11 +54,11 @@ def _sorted(
     for piece in pieces:
         mine = range(at, at + piece.count)
         at += piece.count
-        if all(_is_done(states[i], op) for i in mine):
+        if all(_is_done(states[i]) for i in mine):
             continue
         keep = []
         for i, doc in zip(mine, documents(piece), strict=True):
-            if _is_done(states[i], op):
+            if _is_done(states[i]):
                 continue
             reason = _reason(items[i])
             # 401 and 403 are about our rights or a blocked index: the document is fine
@@ -91,8 +92,13 @@ def sources(piece: Piece, ids: bool = False) -> list[Event]:
     return events
 
 
-def _is_done(status: int, op: str) -> bool:
-    return 200 <= status < 300 or (status == 409 and op == "create")
+def _state(op: str, status: int) -> int:
+    """What is created and is there already, is there. `op` is that of the answer: ours may have changed since it was encoded."""
+    return 200 if status == 409 and op == "create" else status
+
+
+def _is_done(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _reason(item: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ def alike(columns: Sequence[Column], count: int) -> Iterable[tuple[tuple[str | N
     """The rows of some columns (a list, or one text for all rows) that there are, and where each of them is."""
     columns = [_same(texts) for texts in columns]
     if not any(isinstance(texts, list) for texts in columns):
-        return [(tuple(columns), range(count))]  # type: ignore[arg-type]
+        return [(tuple(columns), range(count))]  # type: ignore[arg-type]  # no lists among them
     rows = [texts if isinstance(texts, list) else repeat(texts, count) for texts in columns]
     groups: dict[tuple[str | None, ...], list[int]] = {}
     for at, key in enumerate(zip(*rows, strict=True)):

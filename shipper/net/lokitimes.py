@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from shipper.batch import Batch
@@ -11,7 +9,7 @@ from shipper.clock import rfc3339
 from shipper.text.timestamps import to_epoch_ns
 from shipper.text.utc import in_utc
 
-__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds", "said_at", "times_of"]
+__all__ = ["all_nanoseconds", "as_rfc3339", "nanoseconds", "times_of"]
 
 
 def nanoseconds(text: Any) -> str | None:
@@ -68,11 +66,3 @@ def times_of(batch: Batch, count: int, now: str) -> tuple[list[str], int]:
 def as_rfc3339(at: str) -> str:
     """Digits as an RFC 3339 time, UTC, with nine places."""
     return f"{rfc3339(int(at[:-9]))[:19]}.{at[-9:]}Z"
-
-
-def said_at(headers: Mapping[str, str]) -> float | None:
-    """When a server answered by its own clock, in seconds since 1970; None when it does not say."""
-    try:
-        return parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
-        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from asyncio import AbstractEventLoop, Future
@@ -38,7 +39,12 @@ class Names(AbstractResolver):
             loop = asyncio.get_running_loop()
             answer = self._asked[key] = loop.create_future()
             # a daemon: nobody has to wait for it at the end
-            threading.Thread(target=self._ask, args=(loop, key), name=f"look up {host}", daemon=True).start()
+            thread = threading.Thread(target=self._ask, args=(loop, key), name=f"look up {host}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has none left: the next try asks again
+                del self._asked[key]
+                raise OSError(errno.EAGAIN, str(error)) from error
         await asyncio.wait([answer])  # who gives up leaves it to others, and to the next try
         flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         return [
@@ -51,7 +57,9 @@ class Names(AbstractResolver):
         found: Found | Exception
         try:
             found = self._look(host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
-        except Exception as error:
+        except UnicodeError as error:  # no name that could be asked for
+            found = socket.gaierror(socket.EAI_NONAME, str(error))
+        except Exception as error:  # whoever waits gets it
             found = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
             loop.call_soon_threadsafe(self._tell, key, found)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
 
 from shipper.component import Scope
 from shipper.net.auth import Auth
 from shipper.net.session import Answer, Session
+from shipper.net.status import said_at
 from shipper.net.tls import Tls
 from shipper.options import Secret, Url
 
@@ -31,11 +31,8 @@ class Asking:
     ) -> Answer:
         """The answer, whatever its status; for what that means there is `session.judge`. Raises Unavailable."""
         answer = await self.session.send(method, url, body, headers or {}, most=MOST)
-        try:
-            said = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        except (KeyError, ValueError, OverflowError):
-            return answer  # it has no clock, or none that can be read
-        self.scope.gauges[SKEW] = said - self.scope.clock.time()
+        if (said := said_at(answer.headers)) is not None:
+            self.scope.gauges[SKEW] = said - self.scope.clock.time()
         return answer
 
 

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from shipper.errors import Rejected, TooLarge, Unavailable
 
-__all__ = ["Misdirected", "printable", "raise_for", "retry_after"]
+__all__ = ["Misdirected", "printable", "raise_for", "retry_after", "said_at"]
 
 AGAIN = frozenset({408, 425, 429})
 MISDIRECTED = frozenset({401, 403, 404, 405, 407, 415})
@@ -48,11 +48,20 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float:
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
         return float(text)
+    then = _date(text)
+    return 0.0 if then is None else max(0.0, then - (time.time() if now is None else now))
+
+
+def said_at(headers: Mapping[str, str]) -> float | None:
+    """When a server answered by its own clock, in seconds since 1970; None when it does not say."""
+    return _date(headers.get("Date", ""))
+
+
+def _date(text: str) -> float | None:
     try:
-        then = parsedate_to_datetime(text).timestamp()
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
-        return 0.0
-    return max(0.0, then - (time.time() if now is None else now))
+        return None
 
 
 def printable(text: str, most: int) -> str:

@@ -243,7 +243,7 @@ class Elasticsearch(Output):
             nodes.failed(url)
             raise
         nodes.worked(url)
-        judge(answer, url, pieces, self.op, self.scope.clock.time(), self.wants_ids)
+        judge(answer, url, pieces, self.scope.clock.time(), self.wants_ids)
 
     def split(self, piece: Piece) -> list[Piece]:
         return documents(piece)

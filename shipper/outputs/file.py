@@ -119,7 +119,7 @@ class File(Output):
         return f"{self.path} {super().shape()}"
 
     def writes(self) -> Iterable[tuple[str, str]]:
-        path = os.path.abspath(holes(self.path.text))  # noqa: PTH100
+        path = os.path.abspath(holes(self.path.text))  # noqa: PTH100  (`Path.absolute` leaves `..` in it)
         yield "path", path
         if self.rotate.size is not None or self.rotate.every is not None:
             suffix = self.compression.suffix if path.endswith(self.compression.suffix) else ""
@@ -199,9 +199,13 @@ class File(Output):
             mine = 0
             while not mine:
                 async with handle.lock:
-                    syncing = handle.syncing if self._replaces(handle, bodies) else None
+                    # asked once: what is told here must be what is done in the thread
+                    now, looks = self.scope.clock.time(), self.scope.clock.monotonic() - handle.looked >= LOOK
+                    file = handle.file
+                    replaces = file is None or looks or file.due(sum(map(len, bodies)), now)
+                    syncing = handle.syncing if replaces else None
                     if syncing is None:
-                        await asyncio.to_thread(self._blocking, handle, key, bodies)
+                        await asyncio.to_thread(self._blocking, handle, key, bodies, now, looks)
                         mine = handle.written = handle.written + 1
                 if syncing is not None:  # without the lock: when it fails, it needs that itself
                     await asyncio.wait([syncing])
@@ -212,18 +216,9 @@ class File(Output):
             handle.used = self.scope.clock.monotonic()
             self._trim(0 if self._closed else OPEN_FILES)
 
-    def _looks(self, handle: Handle) -> bool:
-        return self.scope.clock.monotonic() - handle.looked >= LOOK
-
-    def _replaces(self, handle: Handle, bodies: Sequence[bytes]) -> bool:
-        """Whether the next append may exchange the file below it."""
-        file = handle.file
-        return file is None or self._looks(handle) or file.due(sum(map(len, bodies)), self.scope.clock.time())
-
-    def _blocking(self, handle: Handle, key: str, bodies: Sequence[bytes]) -> None:
-        """In a thread, one at a time for each file."""
-        now = self.scope.clock.time()
-        if handle.file is not None and self._looks(handle):
+    def _blocking(self, handle: Handle, key: str, bodies: Sequence[bytes], now: float, looks: bool) -> None:
+        """In a thread, one at a time for each file; `looks`: whether it is still at its path."""
+        if handle.file is not None and looks:
             handle.looked = self.scope.clock.monotonic()
             if handle.file.moved():
                 self._let_go(handle, handle.file)

@@ -22,10 +22,10 @@ from shipper.net.lokilines import LineForm, cut, lines_of
 from shipper.net.lokiprobe import ask_labels
 from shipper.net.lokipush import Form, Json, Protobuf
 from shipper.net.lokirows import alike, rows_of
-from shipper.net.lokitimes import as_rfc3339, said_at, times_of
+from shipper.net.lokitimes import as_rfc3339, times_of
 from shipper.net.probing import asking
 from shipper.net.session import Session
-from shipper.net.status import printable
+from shipper.net.status import printable, said_at
 from shipper.net.tls import Tls
 from shipper.options import Meta, Secret, Url, option
 from shipper.policy import BUFFERED, Delivery
@@ -92,7 +92,6 @@ class Loki(Output):
     _session: Session | None = None
     _push: Url | None = None
     _form: Form = option(Json)
-    _truncated: int = 0  # lines of the last batch
     _skew: float | None = None  # how far Loki's clock is ahead of ours, once it has said so
 
     def __post_init__(self) -> None:
@@ -190,7 +189,7 @@ class Loki(Output):
 
     def _encode(self, batch: Batch, tenant: str) -> Iterable[Piece | Refused]:
         try:
-            piece = Piece(self._form.join(self._streams(batch)), len(batch), tenant)
+            streams, truncated = self._streams(batch)
         except Unfit as unfit:
             events = batch.events
             if unfit.which is None and len(events) > 1:
@@ -202,12 +201,12 @@ class Loki(Output):
             if rest := [event for at, event in enumerate(events) if at not in odd]:
                 yield from self._encode(batch.with_events(rest), tenant)
         else:
-            if self._truncated:
-                self.scope.count("truncated_lines", self._truncated)
-            yield piece
+            if truncated:
+                self.scope.count("truncated_lines", truncated)
+            yield Piece(self._form.join(streams), len(batch), tenant)
 
-    def _streams(self, batch: Batch) -> list[bytes]:
-        """The streams of a batch; raises `Unfit` when events of it are against Loki's limits."""
+    def _streams(self, batch: Batch) -> tuple[list[bytes], int]:
+        """The streams of a batch, and how many lines were cut; raises `Unfit` when events of it are against Loki's limits."""
         limits = self.limits
         lines = lines_of(batch, self.line)
         if long := limits.long_lines(lines):
@@ -229,9 +228,8 @@ class Loki(Output):
         if unfit:
             first = unfit[0][0]
             raise Unfit(first, [at for reason, mine in unfit if reason == first for at in mine])
-        self._truncated = len(long)
         if len(streams) == 1:
-            return [self._stream(streams[0][0], times, lines, metadata)]
+            return [self._stream(streams[0][0], times, lines, metadata)], len(long)
         return [
             self._stream(
                 labels,
@@ -240,7 +238,7 @@ class Loki(Output):
                 [metadata[at] for at in mine] if metadata else None,
             )
             for labels, mine in streams
-        ]
+        ], len(long)
 
     def _stream(self, labels: dict[str, str], times: list[str], lines: list[str], metadata: Any) -> bytes:
         if True in map(gt, times, times[1:]):

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import ParamSpec, Self, TypeVar
 
+# ruff: noqa: PLW0603  (there is one alarm in a process, and its handler gets nothing to keep its state in)
+
 __all__ = ["Ticking", "TimeUp", "within"]
 
 P = ParamSpec("P")
@@ -43,7 +45,7 @@ def within(seconds: float, work: Callable[P, R], *args: P.args, **kwargs: P.kwar
     Signals come to the main thread only: in any other, and where somebody else holds SIGALRM in C, there is no limit.
     Setting the alarm costs from 1 to 15 microseconds (a virtual machine leaves for it); for many, see `Ticking`.
     """
-    global _deadline  # noqa: PLW0603
+    global _deadline
     outer = _deadline
     if _ticking and on_main_thread():
         try:
@@ -77,7 +79,7 @@ class Ticking:
     """
 
     def __enter__(self) -> Self:
-        global _ticking  # noqa: PLW0603
+        global _ticking
         self._mine = not _ticking and on_main_thread() and getsignal(signal.SIGALRM) is not None
         if not self._mine:
             return self
@@ -94,7 +96,7 @@ class Ticking:
         return self
 
     def __exit__(self, *_: object) -> None:
-        global _ticking  # noqa: PLW0603
+        global _ticking
         if not self._mine:
             return
         _ticking = False
@@ -121,13 +123,13 @@ def _give_back(handler: object, due: tuple[float, float], began: float) -> None:
     """Somebody's handler, and their alarm when one was set: it rings when it would have."""
     # the default would end the process, should an alarm of ours still be on its way
     if handler is not _ring and handler != signal.SIG_DFL:
-        signal.signal(signal.SIGALRM, handler)  # type: ignore[arg-type]
+        signal.signal(signal.SIGALRM, handler)  # type: ignore[arg-type]  # `getsignal` gave it
     if due[0]:
         signal.setitimer(signal.ITIMER_REAL, max(due[0] - (time.monotonic() - began), SOON), due[1])
 
 
 def _ring(number: int, frame: FrameType | None) -> None:
-    global _deadline  # noqa: PLW0603
+    global _deadline
     if _deadline is None:
         return
     now = time.thread_time()

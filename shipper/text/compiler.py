@@ -19,7 +19,7 @@ from shipper.text.paths import FieldPath
 from shipper.text.syntax import called, kind, tree, words
 from shipper.text.words import COMPARE, COMPUTE, FUNCTIONS, isin, minus, notin, searcher
 
-if TYPE_CHECKING:  # not before there is a risky pattern
+if TYPE_CHECKING:  # not before there is a pattern
     from shipper.text.patience import Patience
 
 DEEPEST = 30

@@ -10,7 +10,7 @@ from shipper.text.compiler import Compiler, Many, One
 from shipper.text.paths import FieldPath
 from shipper.text.patterns import TooSlow
 
-if TYPE_CHECKING:  # not before there is a risky pattern
+if TYPE_CHECKING:  # not before there is a pattern
     from shipper.text.patience import Patience
 
 

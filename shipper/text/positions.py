@@ -71,16 +71,23 @@ class Positions:
             if again:
                 self.double.update((at, to) for to in first & follow if (at, to) not in self.possessive)
             follow |= first
-            self.edges += len(first)
-            if self.edges > EDGES:
-                raise TooLarge
+            self._count(len(first))
+
+    def _count(self, edges: int) -> None:
+        self.edges += edges
+        if self.edges > EDGES:
+            raise TooLarge
 
     def _sequence(self, items: Iterable[tuple[Any, Any]]) -> Ends:
+        return self._chain(self._item(str(op), value) for op, value in items)
+
+    def _chain(self, parts: Iterable[Ends]) -> Ends:
+        """Parts, built one by one, one behind the other."""
         first: set[int] = set()
         last: set[int] = set()
         empty = True
-        for op, value in items:
-            begin, end, none = self._item(str(op), value)
+        for begin, end, none in parts:
+            self._count(1)  # nothing repeated many times has no other edges
             self._link(last, begin)
             if empty:
                 first |= begin
@@ -145,7 +152,8 @@ class Positions:
         short = high <= FEW or (low == high <= 4 * FEW and single)
         # `((a{2,3}){2,3}){2,3}` is bounded, too, but in too many ways to be harmless
         if short and (high <= 1 or _variety(body) + (low != high) <= 1):
-            return self._copies(low, high, body)
+            copies = (self._sequence(body) for _ in range(high))
+            return self._chain((begin, end, none or at >= low) for at, (begin, end, none) in enumerate(copies))
         before, vague = len(self.masks), self.vague
         first, last, empty = self._sequence(body)
         if (empty and low > 1) or self.vague > vague:  # any of the repetitions may be the empty one
@@ -156,20 +164,6 @@ class Positions:
         if possessive:
             self.possessive.update((at, to) for at in last for to in first)
         return first, last, empty or low == 0
-
-    def _copies(self, low: int, high: int, body: Any) -> Ends:
-        first: set[int] = set()
-        last: set[int] = set()
-        empty = True
-        for number in range(high):
-            begin, end, none = self._sequence(body)
-            none = none or number >= low
-            self._link(last, begin)
-            if empty:
-                first |= begin
-            last = end | last if none else end
-            empty = empty and none
-        return first, last, empty
 
 
 def _variety(items: Any) -> int:

@@ -48,11 +48,11 @@ class Risk:
 @functools.lru_cache(maxsize=256)
 def risk(pattern: re.Pattern[str], whole: bool = False) -> Risk:
     """Of searching it in a text; with `whole` the pattern must fit all of it."""
-    tree: Any = _parser.parse(pattern.pattern, pattern.flags)
     flags = pattern.flags
     try:
+        tree: Any = _parser.parse(pattern.pattern, flags)
         return _of(list(tree), flags, Alphabet(_literals(tree), bool(flags & re.IGNORECASE)), whole, searched=not whole)
-    except TooLarge:
+    except (TooLarge, RecursionError):
         return Risk(0, unknown=True)
 
 

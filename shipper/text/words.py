@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipper.text.patterns import compile_pattern
 
-if TYPE_CHECKING:  # not before there is a risky pattern
+if TYPE_CHECKING:  # not before there is a pattern
     from shipper.text.patience import Patience
 
 

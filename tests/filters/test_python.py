@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from shipper import Batch, Event
@@ -160,3 +161,11 @@ def test_contract(file: Path) -> None:
     """It keeps the contract of a filter."""
     file.write_text("def process(e):\n e['nested'] = 1\n return e\n")
     check_filter(lambda: Python(file=file))
+
+
+def test_an_event_nested_too_deep_for_python(file: Path) -> None:
+    """What was read as JSON with a thousand levels reaches the function like any other event."""
+    event = orjson.loads('{"n":5,"deep":' + '{"in":' * 1000 + "1" + "}" * 1001)
+    subject = Python(file=file, function="only_big")
+    (found,) = subject.apply(Batch([event])).events
+    assert found["n"] == 5 and not subject.faults()

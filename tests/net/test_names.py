@@ -52,3 +52,17 @@ async def test_a_silent_resolver_holds_up_nobody() -> None:
     answer.set()
     assert [each["host"] for each in await last] == ["192.0.2.1"]
     assert asked == 1
+
+
+async def test_a_lookup_that_cannot_begin_is_tried_again() -> None:
+    """Without a thread for it, and for a name that is none, the answer is an OSError at once; the next try looks anew."""
+    names = Names()
+    threading.stack_size(2**60)  # more than there is: no thread can be started
+    try:
+        with pytest.raises(OSError, match="thread"):
+            await asyncio.wait_for(names.resolve("127.0.0.1", 80), 10)
+    finally:
+        threading.stack_size(0)
+    assert await asyncio.wait_for(names.resolve("127.0.0.1", 80), 10)
+    with pytest.raises(socket.gaierror):
+        await names.resolve("a" * 64 + ".test", 80)

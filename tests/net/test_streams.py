@@ -182,6 +182,29 @@ def test_the_share_of_connections(limit: int, most: int) -> None:
     assert most_connections(limit) == most
 
 
+async def test_connections_that_shake_hands_count_for_all_inputs(
+    certificates: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silent strangers at a TLS port take no file handles beyond the share by way of another port either."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    tls = Tls(cert=certificates / "good.pem", key=certificates / "good.key")
+    async with listening(tls=tls, most=100) as shy, listening(most=100) as place:
+        silent = [await asyncio.open_connection("127.0.0.1", shy.port) for _ in range(17)]
+        async with asyncio.timeout(10):
+            while caplog.text.count("wait: too many files and connections are open") < 1:  # the seventeenth
+                await asyncio.sleep(0.001)
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        writer.write(b"x")
+        async with asyncio.timeout(10):
+            while caplog.text.count("wait: too many files and connections are open") < 2:
+                await asyncio.sleep(0.001)
+        assert not place.streams.open
+        for _, each in silent:
+            each.close()
+        assert await asyncio.wait_for(place.batches.get(), 10)
+        writer.close()
+
+
 async def test_stop_closes_everything() -> None:
     """After the stop no connection is open and no one is accepted."""
     async with listening() as place:

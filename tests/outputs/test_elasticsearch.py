@@ -209,10 +209,12 @@ async def test_an_answer_without_errors_is_not_taken_apart(server: Any, front: b
 
 
 async def test_what_is_already_there_is_done(server: Any) -> None:
-    """A 409 on `create` is delivered; on `index` it is a refusal."""
+    """A 409 on `create` is delivered, also when a reload has changed `op` since; on `index` it is a refusal."""
     server.answer(200, answer(THERE, THERE))
-    async with output(server) as made:
+    async with output(server) as made, output(server, op="index") as reloaded:
         await write(made, {"a": 1}, {"a": 2})
+        await reloaded.write([piece for piece in made.encode(Batch([{"a": 1}, {"a": 2}])) if isinstance(piece, Piece)])
+    server.answer(200, answer({"index": THERE["create"]}, {"index": THERE["create"]}))
     async with output(server, op="index") as made:
         with pytest.raises(Partial) as caught:
             await write(made, {"a": 1}, {"a": 2})

@@ -320,6 +320,38 @@ async def test_a_failed_fsync_before_an_exchange(tmp_path: Path) -> None:
     await output.close()
 
 
+class Creeping(FakeClock):
+    """Once it is set off, 0.6 seconds go by between any two looks at it."""
+
+    step = 0.0
+
+    def monotonic(self) -> float:
+        at = super().monotonic() + self.step
+        self.step += 0.6 if self.step else 0.0
+        return at
+
+
+async def test_no_exchange_below_an_fsync(tmp_path: Path) -> None:
+    """A file that is being fsynced is not closed, though it was moved and the time to look for that has just come."""
+    clock, path, old = Creeping(), tmp_path / "x.log", tmp_path / "x.1"
+    disk = Gated()
+    output = await opened(path, disk)
+    output.scope = Scope("file", clock=clock)
+    first, second = pieces_for(path, 2)
+    writing = asyncio.ensure_future(output.write([first]))
+    await disk.hangs.wait()
+    path.rename(old)
+    clock.step = 0.6
+    more = asyncio.ensure_future(output.write([second]))
+    async with asyncio.timeout(10):
+        while old.stat().st_size < 16:
+            await asyncio.sleep(0.001)
+    disk.gate.set()
+    await asyncio.gather(writing, more)
+    assert not path.exists()
+    await output.close()
+
+
 async def test_writers_share_an_fsync(tmp_path: Path) -> None:
     """Many who wait at the same time wait for few fsyncs, and each for one that began behind its own bytes."""
     path = tmp_path / "x.log"

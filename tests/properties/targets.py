@@ -185,7 +185,7 @@ def answers(data: bytes) -> None:
     pieces = [Piece(b'{"create":{}}\n{"n":1}\n', 1)] * 2
     for body in (data, b'{"errors":true,"items":[' + data + b"," + data + b"]}"):
         try:
-            judge(Answer(200, {}, body), Url("http://h"), pieces, "create", NOW)
+            judge(Answer(200, {}, body), Url("http://h"), pieces, NOW)
         except (Partial, Unavailable):
             pass
         else:

@@ -67,6 +67,16 @@ def test_a_pattern_too_large_is_risky_and_ends_soon() -> None:
     assert time.thread_time() - began < 5  # nearly all of it is Python's own parser
 
 
+@pytest.mark.parametrize(
+    "pattern", ["(" * 450 + "a+" + ")" * 450, "(" * 14 + ")" + "){4}" * 13], ids=["deep", "nothing, 67 million times"]
+)
+def test_a_pattern_too_deep_is_risky_and_ends_soon(pattern: str) -> None:
+    """What Python compiles ends no start, however it is nested."""
+    began = time.thread_time()
+    assert risk(re.compile(pattern)).superlinear
+    assert time.thread_time() - began < 5
+
+
 ATOMS = st.sampled_from(["a", "b", "[ab]", "[^a]", ".", r"\w", r"\s", "ab", "a?", "(?:a|b)", "(?:a|ab)", r"\d"])
 LOOPS = st.sampled_from(["", "", "*", "+", "?", "*?", "{2}", "{2,3}", "{5,}"])
 PIECES = st.recursive(

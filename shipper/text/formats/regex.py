@@ -9,7 +9,7 @@ from shipper.text.formats.lines import Found, Reader, reader
 from shipper.text.patience import LONG, PATIENCE, Guard, Patience, Ticking, TooSlow, has_longer
 from shipper.text.patterns import LONGEST, chunk_pattern
 
-__all__ = ["TOO_LONG", "by_pattern"]
+__all__ = ["by_pattern"]
 
 TOO_LONG = f"more than the {LONGEST} characters that a pattern is tried on"
 
@@ -66,7 +66,7 @@ def by_pattern(pattern: re.Pattern[str], patience: Patience = PATIENCE) -> Reade
     whole = chunk_pattern(pattern)
     if whole is None or not names:
         rows = together
-        return reader(line, watched if guard.risky else each, slow)
+        return reader(line, watched, slow)
     findall, width = whole.findall, whole.groups
     # a row that is full but for its last group is one that fits; with one group a row without a match looks so, too
     named_only = len(names) == width - 1 > 1
