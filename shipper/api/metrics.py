@@ -170,9 +170,11 @@ def opt_outs(out: Page, runner: Runner) -> None:
     components: list[tuple[str, Component]] = [(name, source.input) for name, source in topology.sources.items()]
     components += [(name, step.filter) for (_, name), (_, step) in topology.steps.items()]
     components += [(name, outlet.output) for name, outlet in topology.outlets.items()]
-    found = [({"component": name, "option": option}, 1) for name, each in components for option in insecure(each)]
+    # a filter of two pipelines, or an input and an output of one name, are one series
+    found = dict.fromkeys((name, option) for name, each in components for option in insecure(each))
     if found:
-        out.add("shipper_insecure", "gauge", "Options that turn verification off.", found)
+        samples = [({"component": name, "option": option}, 1) for name, option in found]
+        out.add("shipper_insecure", "gauge", "Options that turn verification off.", samples)
 
 
 def summed(samples: Iterable[tuple[Labels, float]]) -> list[tuple[Labels, float]]:

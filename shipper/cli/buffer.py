@@ -11,17 +11,16 @@ from typing import Any
 import click
 import orjson
 
-from shipper.cli.common import config_option, configuration, printable
+from shipper.cli.common import Tidy, config_option, configuration, printable, readable
 from shipper.cli.main import example
 from shipper.component import Output
 from shipper.config.model import Config
 from shipper.delivery.buffers import identity
 from shipper.delivery.inspect import Buffer, buffers, look
-from shipper.options import Size
 from shipper.registry import PluginError, Registry
 
 
-@click.group("buffer", epilog=example("shipper buffer ls"))
+@click.group("buffer", cls=Tidy, epilog=example("shipper buffer ls"))
 def command() -> None:
     """Disk buffers: what destinations have not taken yet. Works beside a running agent and changes nothing."""
 
@@ -39,8 +38,11 @@ def ls(paths: Sequence[Path], as_json: bool) -> None:
             click.echo(json.dumps(buffer.summary()))
             continue
         whose = "" if buffer.taken else f"  no configured output takes it ({buffer.said.get('type', 'unknown type')})"
-        size = Size(buffer.bytes)
-        click.echo(printable(f"{buffer.name:24} {buffer.events:>12,} events {size!s:>10}  {buffer.folder}{whose}"))
+        click.echo(
+            printable(
+                f"{buffer.name:24} {buffer.events:>12,} events {readable(buffer.bytes):>10}  {buffer.folder}{whose}"
+            )
+        )
 
 
 @command.command("check", epilog=example("shipper buffer check es"))

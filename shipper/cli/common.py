@@ -13,7 +13,8 @@ import click
 
 from shipper.config.load import load
 from shipper.config.model import Config
-from shipper.errors import ConfigError, Problem
+from shipper.errors import ConfigError, Problem, ShipperError
+from shipper.options import Size
 
 F = TypeVar("F", bound=Callable[..., Any])
 BAD_CONFIG = 2
@@ -46,9 +47,38 @@ def complain(problems: Sequence[Problem]) -> NoReturn:
     sys.exit(BAD_CONFIG)
 
 
+def mishap(reason: str) -> None:
+    click.echo(f"{click.style('error', fg='red')}: {printable(reason)}", err=True)
+
+
+def fail(reason: str) -> NoReturn:
+    mishap(reason)
+    sys.exit(1)
+
+
+class Tidy(click.Group):
+    """What went wrong with the files or with another process is a sentence and status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (OSError, ShipperError) as error:
+            fail(str(error))
+
+
 def printable(text: str) -> str:
     """Control characters escaped: what comes from a file must not steer a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def readable(size: int) -> str:
+    """Bytes, roughly, for people."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size >= Size.UNITS[unit]:
+            return f"{size / Size.UNITS[unit]:.1f} {unit}"
+    return f"{size} bytes"
 
 
 class TextFormatter(logging.Formatter):

@@ -7,21 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from shipper.cli.common import config_option, configuration, printable
+from shipper.cli.common import Tidy, config_option, configuration, fail, mishap, printable, readable
 from shipper.cli.main import example
 from shipper.config.model import Config
 from shipper.delivery.shelf import Shelf
-from shipper.delivery.survey import Summary, components, discard, letters, survey
+from shipper.delivery.survey import Accepts, Summary, components, discard, letters, survey
 from shipper.errors import ShipperError
-from shipper.options import Size
 from shipper.text.conditions import Condition
 
 F = TypeVar("F", bound=Callable[..., Any])
-Accepts = Callable[[dict[str, Any]], bool]
 REASONS = 10
 
 
@@ -41,18 +39,6 @@ def where_option(function: F) -> F:
         "--where", metavar="CONDITION", callback=condition,
         help="Only letters that meet it: time, component, reason, status, attempts, pipeline, event.FIELD, or FIELD.",
     )(function)  # fmt: skip
-
-
-class Tidy(click.Group):
-    """What went wrong with the files or with another process is a sentence and status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise
-        except (OSError, ShipperError) as error:
-            fail(str(error))
 
 
 @click.group("dlq", cls=Tidy, epilog=example("shipper dlq ls"))
@@ -79,7 +65,7 @@ def ls(paths: Sequence[Path], component: str | None, where: Accepts | None, as_j
 
 def describe(summary: Summary) -> None:
     since = f", from {summary.oldest} to {summary.newest}" if summary.count else ""
-    click.echo(printable(f"{summary.component}: {count(summary.count)}, {size(summary.bytes)}{since}"))
+    click.echo(printable(f"{summary.component}: {count(summary.count)}, {readable(summary.bytes)}{since}"))
     for reason, events in summary.reasons.most_common(REASONS):
         click.echo(printable(f"  {events:>9}  {reason}"))
     if len(summary.reasons) > REASONS:
@@ -164,7 +150,7 @@ def replay(paths: Sequence[Path], component: str | None, where: Accepts | None, 
             except Locked as error:
                 fail(f"{error}: stop the agent, replay, and start it again; it goes on where it was")
             except ShipperError as error:
-                complain(str(error))
+                mishap(str(error))
                 complete = False
                 continue
             again = f", {done.again} events of them set aside again" if done.again else ""
@@ -194,22 +180,5 @@ def chosen(config: Config, shelf: Shelf, component: str | None) -> list[str]:
     return []
 
 
-def size(number: int) -> str:
-    """Bytes, roughly, for people."""
-    for unit, least in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if number >= least:
-            return f"{number / least:.1f} {unit}"
-    return f"{Size(number)} bytes"
-
-
 def count(events: int) -> str:
     return f"{events} dead letter{'s' * (events != 1)}"
-
-
-def complain(reason: str) -> None:
-    click.echo(f"{click.style('error', fg='red')}: {printable(reason)}", err=True)
-
-
-def fail(reason: str) -> NoReturn:
-    complain(reason)
-    sys.exit(1)

@@ -25,6 +25,7 @@ from shipper.clock import Clock
 from shipper.component import Component, Input, Output
 from shipper.config.model import Config
 from shipper.config.walk import walk
+from shipper.files.survey import holder
 from shipper.net.listen import HostPort
 from shipper.net.tls import Tls
 
@@ -61,7 +62,7 @@ async def examine(config: Config, clock: Clock | None = None) -> list[Finding]:
     data_dir = Path(config.data_dir)
     inputs: dict[str, Input] = {name: spec.make() for name, spec in config.inputs.items()}
     outputs: dict[str, Output] = {name: spec.make() for name, spec in config.outputs.items()}
-    pid = folder.running(data_dir)
+    pid = holder(data_dir / "lock")
     seen: list[Matched] = []
 
     async def reading(name: str, component: Input) -> list[Finding]:
@@ -100,7 +101,7 @@ async def _all(checks: Sequence[Check]) -> list[Finding]:
     return [line for lines in await asyncio.gather(*checks) for line in lines]
 
 
-def _listeners(config: Config, inputs: dict[str, Input], pid: str | None) -> list[Check]:
+def _listeners(config: Config, inputs: dict[str, Input], pid: int | None) -> list[Check]:
     found: list[tuple[str, HostPort]] = [
         (f"inputs.{name}", address) for name, component in inputs.items() for address in addresses(component)
     ]

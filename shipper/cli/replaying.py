@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from shipper.cli.run import loop_runner
 from shipper.clock import Clock
 from shipper.config.model import Config
 from shipper.delivery.replay import Stock
 from shipper.delivery.shelf import Shelf
-from shipper.delivery.survey import survey
+from shipper.delivery.survey import Accepts, survey
 from shipper.pipeline.replay import Way, configured, ways
 from shipper.pipeline.runner import CLEAN, Runner
-
-Accepts = Callable[[dict[str, Any]], bool]
 
 
 @dataclass

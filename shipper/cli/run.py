@@ -34,9 +34,8 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     Ends by itself when every input has ended and everything is delivered. SIGTERM and Ctrl-C drain and end,
     said twice they end at once; SIGHUP reads the configuration again.
     """
-    os.umask(
-        os.umask(0o077) | 0o027
-    )  # what is made, folders on the way too, is not the world's, nor the group's to change
+    # what is made, folders on the way too, is not the world's, nor the group's to change
+    os.umask(os.umask(0o077) | 0o027)
     config = configuration(paths)
     log_as(config, debug)
     if once:

@@ -25,7 +25,7 @@ def interpolate(text: str, env: Mapping[str, str], base: Path) -> str:
             return _secret_file(inside[5:], base)
         name = NAME.fullmatch(inside)
         if name is None:
-            shown = re.match(r"\w*", inside)[0]  # type: ignore[index]  # what follows may be a secret
+            shown = re.split(r"\W", inside, maxsplit=1)[0]  # what follows may be a secret
             raise ValueError(
                 f"found ${{{shown}...}}, expected ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} or ${{file:path}}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -26,14 +27,17 @@ def loops(inputs: Mapping[str, Input], outputs: Mapping[str, Output], pipes: Ite
         for name in pipe.inputs:
             fed.setdefault(name, set()).update(route.output for route in pipe.outputs)
     written = [(name, *each) for name, output in outputs.items() for each in output.writes()]
-    read = {(name, out): verdict for name, each in inputs.items() for out, _, path in written
-            if (verdict := each.reads(path)) != "no"}  # fmt: skip
-    options = {out: option for out, option, _ in written}
-    for (name, out), verdict in read.items():
-        if out in _reached(name, fed, [pair for pair, known in read.items() if known == "yes"]):
-            yield Loop(name, out, options[out], verdict == "yes")
+    read: dict[tuple[str, str], tuple[str, bool]] = {}
+    """The option, and whether it is certain: of several files of an output the surest."""
+    for (name, each), (out, option, path) in itertools.product(inputs.items(), written):
+        verdict = each.reads(path)
+        if verdict == "yes" or (verdict == "perhaps" and (name, out) not in read):
+            read[name, out] = option, verdict == "yes"
+    for (name, out), (option, certain) in read.items():
+        if out in _reached(name, fed, [pair for pair, (_, known) in read.items() if known]):
+            yield Loop(name, out, option, certain)
         elif out in _reached(name, fed, list(read)):
-            yield Loop(name, out, options[out], False)
+            yield Loop(name, out, option, False)
 
 
 def _reached(start: str, fed: Mapping[str, set[str]], read: list[tuple[str, str]]) -> set[str]:

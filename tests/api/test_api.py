@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from shipper.config.load import load
 from shipper.config.model import ApiOptions
 from shipper.options import Secret
 from shipper.pipeline.runner import Runner
+from tests.e2e.agent import Agent
 
 CONFIG = """
 data_dir: ./data
@@ -192,3 +194,24 @@ async def test_answers_are_not_kept_or_guessed_at(tmp_path: Path) -> None:
         head = (await reader.read()).partition(b"\r\n\r\n")[0]
         writer.close()
     assert b"Cache-Control: no-store" in head and b"X-Content-Type-Options: nosniff" in head
+
+
+def test_each_series_is_there_once(tmp_path: Path) -> None:
+    """Prometheus refuses a page that says one twice: a filter of two pipelines, an input and an output of one name."""
+    (tmp_path / "trusting.py").write_text(
+        "from shipper import EventFilter\nclass Trusting(EventFilter):\n    insecure_trust: bool = False\n"
+        "    def event(self, event, attrs):\n        return event\n"
+    )
+    text = """
+data_dir: ./data
+plugins: [.]
+inputs: {same: {type: http, listen: "127.0.0.1:0"}}
+filters: {same: {type: trusting, insecure_trust: true}}
+outputs: {same: {type: http, url: "https://127.0.0.1:1/"}, other: {type: blackhole}}
+pipelines: {a: {inputs: [same], filters: [same], outputs: [same]}, b: {inputs: [same], filters: [same], outputs: [other]}}
+"""
+    with Agent(text, tmp_path) as agent:
+        series = [line.rpartition(" ")[0] for line in agent.get("/metrics").splitlines() if line[0] != "#"]
+        assert agent.stop() == 0
+    assert 'shipper_insecure{component="same",option="insecure_trust"}' in series
+    assert [each for each, count in Counter(series).items() if count > 1] == []

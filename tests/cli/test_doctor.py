@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from email.utils import formatdate
 from pathlib import Path
@@ -252,12 +251,26 @@ async def test_what_is_open_to_all(tmp_path: Path) -> None:
 
 
 async def test_who_may_change_what_runs(tmp_path: Path) -> None:
-    """A configuration, plugin or Python filter that anybody may write is a problem."""
+    """A configuration, plugin or Python filter that anybody may write, or exchange, is a problem."""
     (tmp_path / "code.py").write_text("def f(event):\n    return event\n")
-    os.chmod(tmp_path / "code.py", 0o666)
-    text = HEAD + "{type: blackhole}\nfilters: {f: {type: python, file: ./code.py, function: f}}\n"
-    (line,) = bad(await doctor(tmp_path, text))
-    assert line.startswith(f"problem  configuration: {tmp_path}/code.py can be written by anybody")
+    (tmp_path / "plugins").mkdir()
+    text = (
+        HEAD + "{type: blackhole}\nfilters: {f: {type: python, file: ./code.py, function: f}}\nplugins: [./plugins]\n"
+    )
+    assert bad(await doctor(tmp_path, text)) == []
+    for name, mode in (
+        ("code.py", 0o666),
+        ("shipper.yaml", 0o602),
+        ("plugins", 0o777),
+        ("plugins", 0o1777),
+        (".", 0o777),
+    ):
+        path = tmp_path / name
+        before = path.stat().st_mode
+        path.chmod(mode)
+        (line,) = bad(await doctor(tmp_path, text))
+        assert line.startswith(f"problem  configuration: {path} can be written by anybody")
+        path.chmod(before)
 
 
 async def test_our_own_certificate(tmp_path: Path, certificates: Path) -> None:

@@ -8,29 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from shipper.cli.main import cli
 from tests.e2e.agent import environment, shipper
 
-COMMANDS = (
-    "run",
-    "validate",
-    "test",
-    "doctor",
-    "files",
-    "plugins",
-    "plugins list",
-    "plugins show",
-    "plugins new",
-    "dlq",
-    "dlq ls",
-    "dlq show",
-    "dlq drop",
-    "dlq replay",
-    "schema",
-)
+
+def commands() -> Iterator[str]:
+    """Every command and subcommand there is."""
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        yield name
+        yield from (f"{name} {each}" for each in getattr(cli.get_command(context, name), "commands", ()))
+
+
+COMMANDS = tuple(commands())
 GOOD = """
 data_dir: ./data
 inputs: {in: {type: stdin}}
@@ -51,8 +47,9 @@ def test_help_has_an_example(command: str) -> None:
 
 def test_commands_that_read_a_configuration_take_c() -> None:
     """`-c/--config` is everywhere where it means something."""
-    for command in ("run", "validate", "test"):
-        assert "-c, --config FILE" in shipper(command, "--help").stdout
+    for command in set(COMMANDS) - {"schema", "buffer", "dlq"}:
+        if not command.startswith("plugins"):
+            assert "-c, --config FILE" in shipper(*command.split(), "--help").stdout, command
 
 
 @pytest.mark.parametrize(
@@ -125,6 +122,19 @@ def test_configurations_that_cannot_be_read(command: str, tmp_path: Path) -> Non
     assert "big.yaml:1:1: found a file of more than 1 MiB" in sentence(command, "-c", tmp_path / "big.yaml")
     (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
     assert "binary.yaml:1:1: " in sentence(command, "-c", tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize(
+    "command", ["buffer ls", "buffer check", "buffer export out", "dlq ls", "plan", "files", "doctor"]
+)
+def test_a_data_folder_that_cannot_be_looked_into(command: str, tmp_path: Path) -> None:
+    """Whatever the system says of it is a sentence."""
+    config = tmp_path / "shipper.yaml"
+    config.write_text(GOOD.replace("./data", f"./{'x' * 300}").replace("stdin", "file, include: [./*.log]"))
+    done = shipper(*command.split(), "-c", config)
+    assert "File name too long" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if command == "files" else 1)
 
 
 BROKEN = {

@@ -17,7 +17,7 @@ from shipper.component import Component
 from shipper.config.annotations import hints_of, option_fields
 from shipper.config.describe import page
 from shipper.config.load import load
-from shipper.config.model import ApiOptions
+from shipper.config.model import ApiOptions, Config, Spec
 from shipper.config.walk import walk
 from shipper.errors import ConfigError
 from shipper.options import Options, Secret, Url
@@ -90,11 +90,16 @@ def test_a_loaded_configuration_shows_none(kind: str, name: str, tmp_path: Path)
         assert any(isinstance(value, Secret | Url) for value in values) or name == "syslog"
         shown = [*map(repr, values), *map(str, values), *(f"{value}" for value in values)]
         shown += [repr(config), repr(spec), repr(component), str(component), json.dumps(values, default=str)]
-        try:
-            raise RuntimeError(component)
-        except RuntimeError as error:
-            shown.append("".join(traceback.TracebackException.from_exception(error, capture_locals=False).format()))
+        with pytest.raises(RuntimeError) as caught:
+            fail(config, spec, component)
+        report = traceback.TracebackException(RuntimeError, caught.value, caught.tb.tb_next, capture_locals=True)
+        shown += report.format()
+        assert "component = " in shown[-2]
         assert not leaks("\n".join(shown))
+
+
+def fail(config: Config, spec: Spec, component: Component) -> None:
+    raise RuntimeError(component)
 
 
 @pytest.mark.parametrize(("kind", "name"), SAMPLES, ids=lambda each: str(each))

@@ -62,11 +62,12 @@ def test_a_file_between_two_pipelines_is_no_loop(tmp_path: Path) -> None:
         loaded(tmp_path, "./logs/out.log", main="second", next="second")
 
 
-def test_a_rotated_output_is_read_again_too(tmp_path: Path) -> None:
-    """Also when only the old files of an output are found."""
+@pytest.mark.parametrize("include", ["['./out.log.*']", "['./out.log', './out.log.2*']"])
+def test_a_rotated_output_is_read_again_too(tmp_path: Path, include: str) -> None:
+    """Also when only the old files of an output are found, and when it is only the file of now that surely is."""
     file = tmp_path / "shipper.yaml"
     file.write_text(
-        "inputs: {app: {type: file, include: ['./out.log.*']}}\n"
+        f"inputs: {{app: {{type: file, include: {include}}}}}\n"
         "outputs: {out: {type: file, path: ./out.log, rotate: {every: 1d}}}\n"
     )
     with pytest.raises(ConfigError):

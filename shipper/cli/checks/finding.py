@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -44,39 +44,27 @@ def problem(what: str, found: str, fix: str) -> Finding:
 
 async def thread(work: Callable[[], T]) -> T:
     """Run what blocks in a thread that nobody waits for at the end: a dead file system or resolver keeps no one."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
 
     def run() -> None:
-        result, failure = None, None
         try:
-            result = work()
-        except BaseException as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, result, failure)
+            future.set_result(work())
+        except BaseException as error:  # whoever waits gets it
+            future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)
 
 
-async def within(what: str, check: Awaitable[list[Finding]], patience: float | None = None) -> list[Finding]:
+async def within(what: str, check: Awaitable[list[Finding]], patience: float = PATIENCE) -> list[Finding]:
     """The findings of a check; one that does not end in time, or has a bug, is a finding itself."""
-    seconds = PATIENCE if patience is None else patience
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patience):
             return await check
     except TimeoutError:
         return [
-            problem(what, f"no answer within {seconds:g}s", "look at what it hangs on: a mount, a name server, a host")
+            problem(what, f"no answer within {patience:g}s", "look at what it hangs on: a mount, a name server, a host")
         ]
     except Exception as error:
         return [problem(what, f"could not be checked: {type(error).__name__}: {error}", "report it if it stays")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterable
@@ -12,26 +11,12 @@ from shipper.cli.checks.finding import Finding, ok, problem, warning
 from shipper.config.model import Config
 from shipper.config.walk import walk
 from shipper.files.access import nearest, unwritable
+from shipper.files.survey import holder
 
-__all__ = ["data_dir", "running", "sources"]
+__all__ = ["data_dir", "sources"]
 
 WHAT = "data_dir"
 SHOWN = 3
-
-
-def running(folder: Path) -> str | None:
-    """The id of the process that uses the folder, or None. Asks for the lock for a moment, shared."""
-    try:
-        handle = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
-    finally:
-        os.close(handle)
-    return None
 
 
 def data_dir(folder: Path, me: int | None = None) -> list[Finding]:
@@ -61,7 +46,7 @@ def data_dir(folder: Path, me: int | None = None) -> list[Finding]:
         found.append(problem(WHAT, f"{_some(foreign)} belong to other users than {folder}", fix))
     if open_:
         found.append(warning(WHAT, f"{_some(open_)} can be read by others", f"chmod -R go= {folder}"))
-    pid = running(folder)
+    pid = holder(folder / "lock")
     state = f"in use by process {pid}" if pid else "not in use"
     return found or [ok(WHAT, f"{folder} is ours alone, {state}")]
 
@@ -85,15 +70,14 @@ def _odd(folder: Path, owner: int) -> tuple[list[Path], list[Path]]:
 
 
 def sources(config: Config) -> list[Finding]:
-    """Files that decide what runs: who may write them runs what he likes, as the agent."""
-    loose = []
+    """Files that decide what runs: who may write them, or put others in their place, runs what he likes, as the agent."""
     paths = {Path(file).resolve() for file in config.files}
     for folder in config.settings.plugins:
         paths |= {folder.resolve(), *(file.resolve() for file in folder.rglob("*.py"))}
-    for path in sorted(paths | _code(config)):
-        mode = path.stat().st_mode
-        if mode & 0o002 and not mode & stat.S_ISVTX:
-            loose.append(path)
+    paths |= _code(config)
+    loose = [path for path in sorted(paths) if path.stat().st_mode & 0o002]
+    around = sorted({path.parent for path in paths} - paths)
+    loose += [path for path in around if path.stat().st_mode & (0o002 | stat.S_ISVTX) == 0o002]
     if loose:
         fix = "chmod o-w them: whoever changes them decides what runs, as the agent's user"
         return [problem("configuration", f"{_some(loose)} can be written by anybody", fix)]

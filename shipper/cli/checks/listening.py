@@ -24,8 +24,8 @@ def addresses(component: Component) -> Iterator[HostPort]:
     return (value for _, value in walk(component) if isinstance(value, HostPort))
 
 
-def listening(what: str, listen: HostPort, running: str | None) -> list[Finding]:
-    """Binds it for a moment, without listening. `running` is the process that holds the data folder."""
+def listening(what: str, listen: HostPort, running: int | None) -> list[Finding]:
+    """Listens on it for a moment, if it can. `running` is the process that holds the data folder."""
     if isinstance(listen, Listen) and listen.path:
         return [_file(what, listen, running)]
     if not listen.port:
@@ -53,7 +53,7 @@ def listening(what: str, listen: HostPort, running: str | None) -> list[Finding]
     return [ok(what, f"{listen}: free")]
 
 
-def _taken(what: str, listen: HostPort, error: OSError, running: str | None) -> Finding:
+def _taken(what: str, listen: HostPort, error: OSError, running: int | None) -> Finding:
     if error.errno == errno.EADDRINUSE:
         if running:
             return ok(what, f"{listen}: in use, and the agent runs (process {running})")
@@ -68,7 +68,7 @@ def _taken(what: str, listen: HostPort, error: OSError, running: str | None) -> 
     return problem(what, f"{listen}: {error.strerror}", "write an address of this machine")
 
 
-def _file(what: str, listen: Listen, running: str | None) -> Finding:
+def _file(what: str, listen: Listen, running: int | None) -> Finding:
     path = Path(listen.path)
     if why := unwritable(path.parent):
         return problem(what, f"{listen}: {why}", f"let uid {os.geteuid()} write to {path.parent}")

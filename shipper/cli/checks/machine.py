@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shipper.cli.checks.finding import Finding, ok, problem, warning
+from shipper.cli.common import readable
 from shipper.clock import Clock
 from shipper.config.model import Config
 from shipper.files.access import nearest
@@ -52,13 +53,13 @@ def disk(config: Config, room: os.statvfs_result | None = None) -> list[Finding]
     found: list[Finding] = []
     if free < LITTLE:
         fix = f"make room, or move data_dir; below {Size(LITTLE)} positions and dead letters may find none"
-        found.append(problem(what, f"{_shown(free)} free", fix))
+        found.append(problem(what, f"{readable(free)} free", fix))
     elif free < left:
         fix = "make room, or lower `delivery.buffer.disk`; a full disk loses nothing but presses back on the inputs"
-        found.append(warning(what, f"{_shown(free)} free, the buffers may take {_shown(left)} more", fix))
+        found.append(warning(what, f"{readable(free)} free, the buffers may take {readable(left)} more", fix))
     if room.f_files and room.f_favail < INODES:  # some file systems have no number of inodes
         found.append(problem(what, f"{room.f_favail} inodes free", "remove small files, or move data_dir"))
-    return found or [ok(what, f"{_shown(free)} free, the buffers may take {_shown(left)} more")]
+    return found or [ok(what, f"{readable(free)} free, the buffers may take {readable(left)} more")]
 
 
 def _size(folder: Path) -> int:
@@ -71,10 +72,3 @@ def _size(folder: Path) -> int:
             except OSError:
                 continue  # gone meanwhile
     return total
-
-
-def _shown(size: int) -> str:
-    for unit in ("GiB", "MiB", "KiB"):
-        if size >= Size.UNITS[unit]:
-            return f"{size / Size.UNITS[unit]:.1f} {unit}"
-    return f"{size} bytes"

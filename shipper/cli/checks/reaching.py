@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -31,7 +31,8 @@ __all__ = ["Destination", "destinations", "reach"]
 
 DEFAULT = {"http": 80, "https": 443}
 SKEWED, WRONG = 10.0, 600.0  # seconds: worth a word; so much that destinations refuse events
-Lookup = Callable[[str, int], list[tuple[str, int]]]
+Address = tuple[str, int]
+Lookup = Callable[[str, int], list[Address]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ def destinations(output: Output) -> list[Destination]:
     return found
 
 
-def lookup(host: str, port: int) -> list[tuple[str, int]]:
-    """Addresses of a name; raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def lookup(host: str, port: int) -> list[Address]:
+    """Addresses of a name, as outputs ask for them: none of a family that this machine has no address of. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return list(dict.fromkeys((str(where[0]), int(where[1])) for *_, where in found))
 
 
@@ -89,12 +90,12 @@ async def reach(
         asked = f"{what}: login" if direct else what
         found += await within(asked, _login(asked, output), patience)
         if (skew := output.scope.gauges.get(SKEW)) is not None:
-            found.append(_skew(what, skew))
+            found.append(_skew(what, skew, clock))
     return found
 
 
 async def _steps(what: str, to: Destination, output: Output, resolve: Lookup, patience: float) -> list[Finding]:
-    addresses: list[tuple[str, int]] = []
+    addresses: list[Address] = []
 
     async def dns() -> list[Finding]:
         try:
@@ -105,17 +106,20 @@ async def _steps(what: str, to: Destination, output: Output, resolve: Lookup, pa
         return [ok(f"{what}: DNS", f"{to.host} is {', '.join(dict.fromkeys(ip for ip, _ in addresses))}")]
 
     found = await within(f"{what}: DNS", dns(), patience)
-    if addresses:
-        tries = (within(f"{what}: TCP", _connect(what, ip, port), patience) for ip, port in addresses)
-        found += [line for lines in await asyncio.gather(*tries) for line in lines]
-    reached = [line for line in found if line.what == f"{what}: TCP" and line.level == "ok"]
+    tries = (within(f"{what}: TCP", _connect(what, address), patience) for address in addresses)
+    tried = [line for lines in await asyncio.gather(*tries) for line in lines]
+    reached = [address for address, line in zip(addresses, tried, strict=True) if line.level == "ok"]
+    if reached:  # an output goes on to the next address
+        tried = [replace(line, level="warning") if line.level == "problem" else line for line in tried]
+    found += tried
     if to.encrypted and reached:
         tls = next((value for _, value in walk(output) if isinstance(value, Tls)), None) or Tls()
-        found += await within(f"{what}: TLS", _greet(what, to, tls, output.scope.clock), patience)
+        found += await within(f"{what}: TLS", _greet(what, to, reached[0], tls, output.scope.clock), patience)
     return found
 
 
-async def _connect(what: str, ip: str, port: int) -> list[Finding]:
+async def _connect(what: str, address: Address) -> list[Finding]:
+    ip, port = address
     where = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
     try:
         _, writer = await asyncio.open_connection(ip, port)
@@ -132,13 +136,13 @@ async def _connect(what: str, ip: str, port: int) -> list[Finding]:
     return [ok(f"{what}: TCP", f"{where} can be reached")]
 
 
-async def _greet(what: str, to: Destination, tls: Tls, clock: Clock) -> list[Finding]:
+async def _greet(what: str, to: Destination, address: Address, tls: Tls, clock: Clock) -> list[Finding]:
     what = f"{what}: TLS"
     name = tls.server_name or to.host
     try:
         context = tls.client()
         _, writer = await asyncio.open_connection(
-            to.host, to.port, ssl=context, server_hostname=name, ssl_handshake_timeout=PATIENCE
+            *address, ssl=context, server_hostname=name, ssl_handshake_timeout=PATIENCE
         )
     except ssl.SSLCertVerificationError as error:
         found, fix = distrust(error, name, clock.time())
@@ -164,17 +168,17 @@ async def _greet(what: str, to: Destination, tls: Tls, clock: Clock) -> list[Fin
 async def _login(what: str, output: Output) -> list[Finding]:
     try:
         said = await output.probe()
-    except Exception as error:
+    except Exception as error:  # a bug of the output too: `refused` says which it is
         return [refused(what, error)]
     return [answered(what, said)]
 
 
-def _skew(what: str, seconds: float) -> Finding:
+def _skew(what: str, seconds: float, clock: Clock) -> Finding:
     side = "ahead of" if seconds > 0 else "behind"
     found = f"its clock is {abs(seconds):.0f}s {side} ours"
     if abs(seconds) <= SKEWED:
         return ok(f"{what}: clock", found)
-    fix = f"set both by NTP; ours says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    fix = f"set both by NTP; ours says {datetime.fromtimestamp(clock.time(), UTC):%Y-%m-%dT%H:%M:%SZ}"
     return (problem if abs(seconds) > WRONG else warning)(f"{what}: clock", found, fix)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +32,8 @@ from shipper.options import Size, Url
 from shipper.outputs.blackhole import Blackhole
 from shipper.outputs.http import Http
 from shipper.policy import BufferPolicy, Delivery
+from tests.cli.peers import peer, talking
+from tests.e2e.agent import environment
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try what another user may")
@@ -130,6 +135,27 @@ def test_the_data_folder(place: Path) -> None:
     assert "is no folder" in folder.data_dir(file)[0].found
 
 
+def test_it_keeps_no_agent_from_starting(place: Path) -> None:
+    """However often doctor looks who has the data folder, the lock is there for who starts meanwhile."""
+    data = place / "data"
+    data.mkdir(mode=0o700)
+    (data / "lock").write_text("1\n")
+    look = "import pathlib, sys; from shipper.cli.checks.folder import data_dir as look; here = pathlib.Path(sys.argv[1])\n"
+    look += "print(look(here)[0].level, flush=True)\nwhile True: look(here)"
+    argv = [sys.executable, "-c", look, str(data)]
+    with subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE) as doctor:
+        assert doctor.stdout is not None
+        try:
+            assert doctor.stdout.readline() == b"ok\n"
+            with (data / "lock").open() as lock:
+                for _ in range(300_000):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+            assert doctor.poll() is None
+        finally:
+            doctor.kill()
+
+
 @needs_root
 def test_a_data_folder_of_somebody_else(place: Path) -> None:
     """A folder, or a file in it, that belongs to another user is a problem for the one who runs."""
@@ -220,7 +246,7 @@ def test_sockets_of_files(place: Path) -> None:
         server.bind(str(path))
         server.listen()
         assert levels(listening("s", address, None)) == ["problem"]
-        assert "the agent runs" in listening("s", address, "77")[0].found
+        assert "the agent runs" in listening("s", address, 77)[0].found
     assert "will be replaced" in listening("s", address, None)[0].found
     assert path.exists()
 
@@ -261,15 +287,20 @@ async def test_a_name_without_an_address() -> None:
 
 
 async def test_one_address_of_several_is_dead(serve_nothing: int) -> None:
-    """Each address is tried: one that refuses is named even though another answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        there = server.getsockname()[1]
+    """Each is tried: one that refuses is named, as a warning when another answers, and then the login is tried."""
+    async with peer(talking(200)) as server:
 
         def resolve(host: str, port: int) -> list[tuple[str, int]]:
-            return [("127.0.0.1", there), ("127.0.0.1", serve_nothing)]
+            return [("127.0.0.1", serve_nothing), ("127.0.0.1", port)]
 
-        found = await reach("out", Http(url=Url("http://logs.example/"), codec=Ndjson()), Clock(), resolve)
-    assert levels(found) == ["ok", "ok", "problem"]
+        output = Http(url=Url(f"http://127.0.0.1:{server.port}/"), codec=Ndjson())
+        found = await reach("out", output, Clock(), resolve)
+    assert [(each.what, each.level) for each in found] == [
+        ("outputs.out: DNS", "ok"),
+        ("outputs.out: TCP", "warning"),
+        ("outputs.out: TCP", "ok"),
+        ("outputs.out: login", "ok"),
+    ]
 
 
 @pytest.fixture
