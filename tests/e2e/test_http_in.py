@@ -225,7 +225,7 @@ def test_senders_through_reloads_and_restarts(tmp_path: Path) -> None:
             try:
                 for number in range(4):
                     seen = len(acknowledged)
-                    agent.wait_for(lambda: len(acknowledged) > seen + 20)  # noqa: B023
+                    agent.wait_for(lambda seen=seen: len(acknowledged) > seen + 20)
                     if number == 2:
                         assert agent.stop() == 0
                         agent.start()
@@ -234,7 +234,7 @@ def test_senders_through_reloads_and_restarts(tmp_path: Path) -> None:
                     agent.config.write_text(text.replace("URL", server.url).replace("1MiB}", f"{number + 2}MiB}}"))
                     before = agent.metric("shipper_reloads_total", outcome="ok")
                     agent.signal(signal.SIGHUP)
-                    agent.wait_for(lambda: agent.metric("shipper_reloads_total", outcome="ok") > before)  # noqa: B023
+                    agent.wait_for(lambda before=before: agent.metric("shipper_reloads_total", outcome="ok") > before)
             finally:
                 stop.set()
             for sender in senders:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import socket
 import time
 import urllib.request
 from collections.abc import Callable
@@ -114,6 +115,17 @@ def test_it_behaves_badly(bench: Bench) -> None:
         server.open()
         server.answer = lambda _: Answer()
         assert post(server.port, body)[0] == 200
+
+
+def test_it_counts_whatever_it_hears(bench: Bench) -> None:
+    """Of a request that breaks off in its first line every byte counts as received: a leak need not be a whole request."""
+    with Destination() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as link:
+            link.sendall(b"POST /sec")
+            link.shutdown(socket.SHUT_WR)
+            assert link.recv(100) == b""  # it has read all and hung up
+        assert server.received == 9
+        assert not server.requests
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.agent import Agent
 from tests.faults.bench.destination import Destination
-from tests.faults.bench.following import files_to, settled
+from tests.faults.bench.following import files_to, open_files, settled
 from tests.faults.bench.needs import requires
 from tests.faults.bench.oracle import Source
 from tests.faults.bench.scenario import Bench
@@ -34,17 +33,6 @@ def short_queue(events: int) -> Iterator[None]:
         yield
     finally:
         QUEUE.write_text(before)
-
-
-def open_files(agent: Agent, folder: Path) -> set[str]:
-    """Names of the files below a folder that it has open."""
-    found = set()
-    for each in os.scandir(f"/proc/{agent.pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            path = os.readlink(each.path)
-            if path.startswith(f"{folder}/"):
-                found.add(path.removesuffix(" (deleted)"))
-    return found
 
 
 @pytest.mark.nightly
@@ -89,7 +77,7 @@ def test_t12_churn(bench: Bench) -> None:
                     source.written.clear()
             if made % 50 == 0:
                 lag = max(lag, agent.metric("shipper_input_lag_bytes"))
-            time.sleep(max(0.0, began + made / 50 - time.monotonic()))
+            time.sleep(max(0.0, began + made / 50 - time.monotonic()))  # 50 a second
         if not up:
             server.open()
         agent.signal(signal.SIGSTOP)

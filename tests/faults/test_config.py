@@ -117,7 +117,7 @@ def sound(done: Done, status: int, folder: Path) -> None:
 @pytest.mark.parametrize("case", ABUSE)
 def test_t48_abuse(bench: Bench, case: str) -> None:
     """T48: bombs, foreign objects, keys written twice, keys nobody knows, 50 MiB, and variables full of YAML end with 2
-    and the line in at most 1 s and 200 MiB, run no code, and `validate` says what `run` says.
+    and the line in at most 1 s of the processor and 200 MiB, run no code, and `validate` says what `run` says.
     """
     text, status = ABUSE[case]
     (bench.folder / "bad.yaml").write_text(text())
@@ -176,7 +176,7 @@ def mutants(draw: st.DrawFn) -> str:
 @seeded
 def test_t48_mutants(bench: Bench) -> None:
     """T48: of 300 configurations made wrong at random (nightly 10,000, over both seeds), each is started or refused with 2 and its
-    lines within 1 s; `validate` and `run` agree on every one, tracebacks 0, code run 0.
+    lines within 1 s of the processor; `validate` and `run` agree on every one, tracebacks 0, code run 0.
     """
     file, data = bench.folder / "bad.yaml", bench.folder / "data"
     (bench.folder / "fixed.yaml").write_text(FIXED)

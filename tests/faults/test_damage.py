@@ -49,8 +49,8 @@ def torn(*paths: Path) -> None:
     ],
 )
 def test_t17_torn_checkpoint(bench: Bench, harm: Harm, kept: bool) -> None:
-    """T17: whatever was done to a slot, it starts, loses 0 and repeats at most one checkpoint interval; with both slots
-    bad every file is read again, with a warning. (Each byte and each bit: the unit tests of the positions.)
+    """T17: whatever was done to a slot, it starts, loses 0 and repeats at most what one checkpoint interval and two waits of
+    a batch bring; with both slots bad every file is read again, with a warning. (Each byte and each bit: the unit tests of the positions.)
     """
     log = bench.folder / "app.log"
     with Destination() as server:

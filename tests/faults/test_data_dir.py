@@ -58,7 +58,7 @@ def test_t20_a_full_buffer_and_five_kills(bench: Bench) -> None:
                     began = time.monotonic()
                     agent.start().ready(5)
                     slowest = max(slowest, time.monotonic() - began)
-                    time.sleep(bench.rng.uniform(0.2, 0.8))
+                    time.sleep(bench.rng.uniform(0.2, 0.8))  # so long it lives
                     gauge, there = int(agent.metric("shipper_buffer_bytes", output="es")), size(segments(agent))
                     off = max(off, abs(gauge - there))
                     assert there <= limit

@@ -13,8 +13,10 @@ import pytest
 
 from tests.e2e.agent import Agent
 from tests.faults.bench.clients import HttpClient
+from tests.faults.bench.configs import file_and_web, log_to, logs_to
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.disks import LoopDisk, SmallDisk
+from tests.faults.bench.dying import saved
 from tests.faults.bench.needs import requires
 from tests.faults.bench.oracle import Source
 from tests.faults.bench.ports import free_port
@@ -24,6 +26,7 @@ from tests.faults.bench.writers import FileWriter
 
 pytestmark = pytest.mark.faults
 MIB = 1 << 20
+OFTEN = {"checkpoint_interval": "200ms"}
 
 
 @requires("mount")
@@ -52,7 +55,7 @@ def test_t33_no_room_for_the_buffer(bench: Bench) -> None:
         agent.wait_for(lambda: said(clients)[503] > 0, 30, "to turn clients away")
         read = steady(agent)
         turned_away = said(clients)[503]
-        time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+        time.sleep(max(0.0, seconds - (time.monotonic() - began)))  # so long it stays full
         assert (agent.pid, agent.answers("/livez")) == (pid, 200)
         assert agent.metric("shipper_input_events_total", input="app") == read  # files are not read on
         assert agent.metric("shipper_input_lag_bytes", input="app") > 0
@@ -84,10 +87,7 @@ def file_and_http_to(server: Destination, log: Path, port: int) -> dict[str, Any
     return {
         "data_dir": "./data",
         "memory_limit": "2MiB",
-        "inputs": {
-            "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
-            "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
-        },
+        "inputs": file_and_web(log, port),
         "outputs": {"out": {"type": "http", "url": server.url, "delivery": delivery}},
     }
 
@@ -116,13 +116,13 @@ def test_t34_positions_cannot_be_saved(bench: Bench, fault: str) -> None:
     """
     log, app = bench.folder / "app.log", bench.oracle.source("app.log")
     with SmallDisk(bench.folder / "data/state", MIB) as disk, Destination() as server:
-        agent = bench.agent(file_to(server)).start()
+        config = log_to(server, batch={"wait": "50ms"}, concurrency=1)
+        agent = bench.agent({**config, **OFTEN}).start()
         agent.ready()
         app.append(log, 2000)
         bench.oracle.wait(agent, server.taken)
-        positions = disk.folder / "input-app/positions"
-        agent.wait_for(lambda: offset(positions) == log.stat().st_size, what="to save its positions")
-        before = offset(positions)
+        agent.wait_for(lambda: saved(agent) == log.stat().st_size, what="to save its positions")
+        before = saved(agent)
         if fault == "full":
             ballast = disk.fill()
         else:
@@ -131,7 +131,7 @@ def test_t34_positions_cannot_be_saved(bench: Bench, fault: str) -> None:
         bench.oracle.wait(agent, server.taken)  # delivery goes on
         agent.wait_for(lambda: agent.metric("shipper_failed_checkpoints_total", component="app") > 0)
         bench.sound(agent)
-        assert offset(positions) == before
+        assert saved(agent) == before
         assert agent.kill() == -9
         agent.start().ready()
         app.append(log, 1000)
@@ -144,7 +144,7 @@ def test_t34_positions_cannot_be_saved(bench: Bench, fault: str) -> None:
         else:
             disk.protect(False)
         began = time.monotonic()
-        agent.wait_for(lambda: offset(positions) == log.stat().st_size, 30, "to save its positions again")
+        agent.wait_for(lambda: saved(agent) == log.stat().st_size, 30, "to save its positions again")
         resumed = time.monotonic() - began
         bench.figure("seconds until positions are saved again", "<= 5", resumed)
         assert resumed <= 5
@@ -156,34 +156,9 @@ def test_t34_positions_cannot_be_saved(bench: Bench, fault: str) -> None:
     bench.oracle.verdict(server.taken).clean(floor=3999, duplicates=repeated)  # no more since
 
 
-def file_to(server: Destination) -> dict[str, Any]:
-    return {
-        "data_dir": "./data",
-        "checkpoint_interval": "200ms",
-        "inputs": {"app": {"type": "file", "include": ["./app.log"], "poll_interval": "50ms"}},
-        "outputs": {
-            "out": {"type": "http", "url": server.url, "delivery": {"batch": {"wait": "50ms"}, "concurrency": 1}}
-        },
-    }
-
-
-def offset(positions: Path) -> int:
-    """The newest position that a whole slot tells; 0 when there is none."""
-    slots = [json.loads(slot.read_text().partition(" ")[2]) for slot in positions.glob("[01]")]
-    newest = max(slots, key=lambda slot: slot["sequence"], default={"files": []})
-    return max((entry["offset"] for entry in newest["files"]), default=0)
-
-
 def file_to_file() -> dict[str, Any]:
-    retry = {"first": "100ms", "max": "500ms"}
-    return {
-        "data_dir": "./data",
-        "checkpoint_interval": "200ms",
-        "inputs": {"app": {"type": "file", "include": ["./app.log"], "poll_interval": "50ms"}},
-        "outputs": {
-            "out": {"type": "file", "path": "./out/all.ndjson", "delivery": {"batch": {"events": 500}, "retry": retry}}
-        },
-    }
+    delivery = {"batch": {"events": 500}, "retry": {"first": "100ms", "max": "500ms"}}
+    return {**logs_to({"out": {"type": "file", "path": "./out/all.ndjson", "delivery": delivery}}), **OFTEN}
 
 
 def refused(agent: Agent) -> bool:

@@ -140,7 +140,7 @@ def test_fuzz_syslog(bench: Bench) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_fuzz_config(bench: Bench) -> None:
-    """300 mutants of configurations (nightly 10,000) are read, or refused with sentences, each within 1 s."""
+    """300 mutants of configurations (nightly 10,000) are read, or refused with sentences, each within 1 s of the processor."""
     tried, slowest = 0, 0.0
 
     @settings(max_examples=tier(c=300, n=10_000), database=None, suppress_health_check=list(HealthCheck))

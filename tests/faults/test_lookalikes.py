@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.agent import Agent
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.disks import LoopDisk
-from tests.faults.bench.following import files_to, messages, quiet, recycled
+from tests.faults.bench.following import files_to, messages, open_files, quiet, recycled
 from tests.faults.bench.lateness import timed
 from tests.faults.bench.needs import requires
 from tests.faults.bench.oracle import line
@@ -32,12 +29,6 @@ def lines(name: str, count: int, head: str = "", equal: int = 0) -> list[str]:
 
 def text(said: list[str]) -> bytes:
     return "".join(f"{each}\n" for each in said).encode()
-
-
-def still_open(agent: Agent, folder: Path) -> list[str]:
-    """Files below a folder that it has open."""
-    found = [os.readlink(each.path) for each in os.scandir(f"/proc/{agent.pid}/fd") if os.path.lexists(each.path)]
-    return [path for path in found if path.startswith(f"{folder}/")]
 
 
 @requires("root", "loop")
@@ -65,7 +56,7 @@ def test_t05_recycled_inodes(bench: Bench, stopped: bool) -> None:
         for number in range(len(pairs)):
             (disk.folder / f"a{number}.log").unlink()
         if not stopped:
-            agent.wait_for(lambda: not still_open(agent, disk.folder), what="to let go of the deleted files")
+            agent.wait_for(lambda: not open_files(agent, disk.folder), what="to let go of the deleted files")
         for number, (new, name) in enumerate(pairs):
             found = lines(f"new{number}", NEW[new], f"old{number}", equal=int(new == "equal first line"))
             path = disk.folder / (f"a{number}.log" if name == "same" else f"b{number}.log")

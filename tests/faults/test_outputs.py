@@ -46,7 +46,7 @@ def test_t21_refused(bench: Bench) -> None:
         before, tries = len(server.requests), 0.0
         with FileWriter(bench.oracle, log, rate=2000, total=20_000):
             for _ in range(2):
-                time.sleep(closed / 2)
+                time.sleep(closed / 2)  # so long it is closed
                 tries += agent.metric("shipper_output_retries_total")
                 assert agent.stop() == 0
                 agent.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.bench.abuse import spare, stalls
+from tests.faults.bench.abuse import percentile, spare, stalls
 from tests.faults.bench.clients import HttpClient
 from tests.faults.bench.configs import http
 from tests.faults.bench.destination import Destination
@@ -63,7 +63,7 @@ def test_t47_patterns(bench: Bench, shape: str) -> None:
     bad = [event for event in server.taken if event["message"] == poison]
     marked = [event for event in bad if "shipper_error" in event]
     verdict = bench.oracle.verdict(server.taken, [source])
-    p99 = sorted(canary.latencies)[int(len(canary.latencies) * 0.99)]
+    p99 = percentile(canary.latencies, 0.99)
     bench.figure("stalls above 250 ms", "0", late)
     bench.figure("poison delivered; marked", "200; 200", f"{len(bad)}; {len(marked)}")
     bench.figure("p99 of another input", "<= 1 s", p99)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.agent import Agent
+from tests.faults.bench.abuse import stalls
 from tests.faults.bench.certificates import Authority, only_tls10, self_signed, with_nul
 from tests.faults.bench.configs import http, log_to, logs_to
 from tests.faults.bench.destination import Destination
@@ -162,12 +162,6 @@ def test_t30_another_authority(bench: Bench) -> None:
     verdict.clean(duplicates=500)  # the batch that was on its way when the line was cut
     assert not leaked
     assert resumed <= 5.5
-
-
-def stalls(agent: Agent) -> float:
-    """How often the loop stalled for more than 250 ms."""
-    seen = agent.metrics()
-    return seen["shipper_loop_stall_seconds_count"] - seen['shipper_loop_stall_seconds_bucket{le="0.25"}']
 
 
 @requires("root", "mount")

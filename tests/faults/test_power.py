@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.agent import Agent
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.disks import LoopDisk
-from tests.faults.bench.dying import REPEATS, Load, down, flow, freeze, half_down, positions, segments
+from tests.faults.bench.dying import REPEATS, Load, down, flow, freeze, half_down, moment, positions, segments
 from tests.faults.bench.faultpoint import FaultPoint
 from tests.faults.bench.needs import requires
 from tests.faults.bench.ports import free_port
@@ -45,12 +45,7 @@ def test_t16_power_cuts(bench: Bench) -> None:
         with Load(bench.oracle, log, port) as load:
             with half_down(server, bench.rng):
                 for number in range(cuts):
-                    agent.ready()
-                    if number % 4 == 3:
-                        agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.001)
-                    else:
-                        time.sleep(bench.rng.uniform(0.1, 1.5))
-                    in_use += bool(segments(agent))
+                    in_use += moment(agent, bench.rng, number)
                     power_cut(agent, disk)
                     empty += sum(1 for path in positions(agent) if not path.stat().st_size)
                     agent.start()

@@ -90,7 +90,7 @@ def test_t51_a_storm_of_reloads(bench: Bench) -> None:
                 for number in range(50):
                     written(agent, config(100 + number))
                     agent.signal(signal.SIGHUP)
-                    time.sleep(max(0.0, began + (number + 1) / 2 - time.monotonic()))
+                    time.sleep(max(0.0, began + (number + 1) / 2 - time.monotonic()))  # two a second
                 agent.wait_for(lambda: agent.metric("shipper_reloads_total") >= 60, what="to have reloaded")
             after = usage(bench, agent, server, probe)
             bench.sound(agent)
@@ -135,7 +135,7 @@ def usage(bench: Bench, agent: Agent, server: Destination, probe: int) -> dict[s
             assert link.getresponse().read()
             said = list(ndjson(agent.folder / "probes.ndjson"))[-1]
             found.append({"tasks": said["tasks"], "threads": agent.threads(), "fds": agent.fds(), "rss": agent.rss()})
-            time.sleep(0.05)
+            time.sleep(0.05)  # 20 samples in a second
     return {name: min(each[name] for each in found) for name in found[0]}
 
 
@@ -264,7 +264,7 @@ def test_t52_all_sources_at_once(bench: Bench) -> None:
                 load.enter_context(FileWriter(bench.oracle, bench.folder / f"{name}.log", 1000))
             for part in (names[2:], names[:2], names[2:], names):
                 seen = len(server.taken)
-                agent.wait_for(lambda: len(server.taken) > seen + 1000)  # noqa: B023
+                agent.wait_for(lambda seen=seen: len(server.taken) > seen + 1000)
                 hangup(agent, log_to(server, *part))
             load.close()
             bench.oracle.wait(agent, server.taken)

@@ -7,7 +7,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,11 @@ import pytest
 from tests.e2e.agent import Agent
 from tests.faults.bench.answers import Answer
 from tests.faults.bench.clients import HttpClient, TcpClient, UdpClient
+from tests.faults.bench.configs import log_to
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.needs import requires
 from tests.faults.bench.oracle import line
-from tests.faults.bench.ports import free_port
+from tests.faults.bench.ports import free_port, udp_queue
 from tests.faults.bench.scenario import Bench
 from tests.faults.bench.tiers import tier
 from tests.faults.bench.under import busy, memory_cgroup, nice, prlimit
@@ -29,15 +29,6 @@ from tests.faults.bench.writers import FileWriter
 pytestmark = pytest.mark.faults
 DAY = 86_400
 MIB = 1 << 20
-
-
-def log_to(server: Destination, **delivery: Any) -> dict[str, Any]:
-    """From one file, `app.log` beside the configuration, to plain HTTP."""
-    return {
-        "data_dir": "./data",
-        "inputs": {"app": {"type": "file", "include": ["./app.log"], "poll_interval": "50ms"}},
-        "outputs": {"out": {"type": "http", "url": server.url, "delivery": delivery}},
-    }
 
 
 @requires("prlimit")
@@ -63,7 +54,7 @@ def test_t35_too_few_file_handles(bench: Bench) -> None:
             bench.oracle.source(f"{n}.log").append(logs / f"{n}.log", 3)
         bench.oracle.wait(agent, server.taken, 60)
         used = agent.cpu_seconds()
-        time.sleep(idle)
+        time.sleep(idle)  # what it uses is measured over this time
         load = (agent.cpu_seconds() - used) / idle
         assert (agent.pid, agent.answers("/livez")) == (pid, 200)
         clients.close()
@@ -107,7 +98,7 @@ def test_t36_memory(bench: Bench) -> None:
     log, rate, seconds = bench.folder / "app.log", tier(c=3000, n=2000), tier(c=60, n=1800)
     bench.oracle.source("app.log", 1024).append(log, 60_000)  # and as fast as it can read
     with Destination(keep=Slim.of) as server, memory_cgroup(256 << 20) as group:
-        config = log_to(server, buffer={"disk": "4GiB"}, concurrency=1, retry={"max": "1s"})
+        config = log_to(server, batch={}, buffer={"disk": "4GiB"}, concurrency=1, retry={"max": "1s"})
         server.close()
         with bench.agent(config, under=group.words()) as agent:
             with FileWriter(bench.oracle, log, rate, size=1024):
@@ -128,12 +119,6 @@ def test_t36_memory(bench: Bench) -> None:
     bench.figure("lost, twice", "0, 0", f"{len(verdict.missing)}, {verdict.duplicates}")
     assert (killed, peak <= 200 * MIB) == (0, True)
     verdict.clean(floor=100_000, duplicates=0)
-
-
-def kernel_drops(port: int) -> int:
-    """Datagrams to this port that the kernel has thrown away, by its own count."""
-    rows = (row.split() for row in Path("/proc/net/udp").read_text().splitlines()[1:])
-    return sum(int(row[-1]) for row in rows if row[1].endswith(f":{port:04X}"))
 
 
 def test_t37_starved(bench: Bench) -> None:
@@ -157,16 +142,16 @@ def test_t37_starved(bench: Bench) -> None:
                 load.enter_context(each)
             agent.wait_for(lambda: len(server.taken) > 1000)
             agent.signal(signal.SIGSTOP)
-            time.sleep(10)
+            time.sleep(10)  # so long it stands still
             agent.signal(signal.SIGCONT)
             with busy(2):
-                time.sleep(8)
+                time.sleep(8)  # and so long it is starved
             for each in (sender, *clients):
                 each.stop()
             bench.oracle.wait(agent, server.taken, 60)
             agent.wait_for(lambda: udp_seen(agent) + udp_dropped(agent) >= sender.done, what="to count all datagrams")
             received, dropped = udp_seen(agent), udp_dropped(agent)
-            by_kernel = kernel_drops(udp)
+            by_kernel = udp_queue(udp)[1]
             agent.wait_for(lambda: agent.metric("shipper_in_flight_events") == 0)
             bench.sound(agent)
             assert agent.stop() == 0

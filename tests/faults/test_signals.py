@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.agent import Agent
 from tests.faults.bench.answers import OK, Answer, always
 from tests.faults.bench.clients import HttpClient
+from tests.faults.bench.configs import file_and_web
 from tests.faults.bench.destination import Destination
 from tests.faults.bench.oracle import Chunk
 from tests.faults.bench.ports import free_port
@@ -34,10 +35,7 @@ def files_and_http_to(server: Destination, log: Path, port: int, grace: int = 30
         "data_dir": "./data",
         "memory_limit": "4MiB",
         "shutdown_grace": f"{grace}s",
-        "inputs": {
-            "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
-            "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
-        },
+        "inputs": file_and_web(log, port),
         "outputs": {
             "out": {
                 "type": "http",
@@ -53,13 +51,14 @@ class Open(threading.Thread):
 
     def __init__(self, port: int, chunk: Chunk) -> None:
         super().__init__(daemon=True)
-        self.port, self.chunk, self.status = port, chunk, 0
+        self.port, self.chunk, self.status, self.sent = port, chunk, 0, False
         self.start()
 
     def run(self) -> None:
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(link):
             link.request("POST", "/", self.chunk.text, {"Content-Type": "text/plain"})
+            self.sent = True
             self.status = link.getresponse().status
             if self.status == 200:
                 self.chunk.acked()
@@ -95,8 +94,8 @@ def test_t49_told_to_stop_under_load(bench: Bench) -> None:
         agent.wait_for(lambda: "its buffer is full" in agent.stderr, 40, "to fill its buffer")
         with FileWriter(bench.oracle, log, FILE_RATE):
             requests = [Open(port, bench.oracle.source(f"open{n}").mint(100)) for n in range(50)]
-            agent.wait_for(lambda: established(port) >= 50, what="to have 50 requests")
-            time.sleep(1)
+            agent.wait_for(lambda: all(request.sent for request in requests), what="to be asked")
+            agent.wait_for(lambda: heard(port) >= 50, what="to have read 50 requests")
             agent.signal(signal.SIGTERM)
             told = time.monotonic()
             agent.wait_for(lambda: agent.answers("/readyz") == 503, what="to say that it stops")
@@ -104,7 +103,7 @@ def test_t49_told_to_stop_under_load(bench: Bench) -> None:
             refusals: Counter[int] = Counter()
             while agent.process is not None and agent.process.poll() is None:
                 refusals[asked_now(port)] += 1
-                time.sleep(0.2)
+                time.sleep(0.2)  # five a second
             status, took = agent.wait(), time.monotonic() - told
         for request in requests:
             request.join(10)
@@ -126,10 +125,10 @@ def test_t49_told_to_stop_under_load(bench: Bench) -> None:
     verdict.clean(floor=30_000, duplicates=B)
 
 
-def established(port: int) -> int:
-    """Connections to this port of loopback, by the kernel's count."""
+def heard(port: int) -> int:
+    """Connections to this port that are established and of which nothing waits to be read, by the kernel's count."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" and row[4].endswith(":00000000") for row in rows)
 
 
 @pytest.mark.parametrize("disk", ["64MiB", 0], ids=["buffer", "memory"])
@@ -146,10 +145,10 @@ def test_t50_told_twice(bench: Bench, disk: str | int) -> None:
             HttpClient(bench.oracle, port, rate=HTTP_RATE, batch=100) as client,
         ):
             agent.wait_for(lambda: len(server.taken) > 3000)
-            server.answer = always(Answer(hang=True, cut=0, take=False))
-            time.sleep(1)
+            server.answer, asked = always(Answer(hang=True, cut=0, take=False)), len(server.requests)
+            agent.wait_for(lambda: len(server.requests) >= asked + 2, what="to have two requests that hang")
             agent.signal(signal.SIGTERM)
-            time.sleep(1)
+            time.sleep(1)  # the second comes a second after the first
             assert running(agent)
             agent.signal(signal.SIGTERM)
             told = time.monotonic()

@@ -25,6 +25,7 @@ from tests.faults.bench.scenario import Bench
 from tests.faults.bench.writers import FileWriter
 
 MINUTES = float(os.environ.get("SHIPPER_SOAK_MINUTES", "60"))
+"""Of less than 50 the slope of memory is measured, and not judged."""
 EVERY = 30.0
 WARM = 10 / 60
 """Share of the time after which memory has to be flat, and the process is not exchanged any more."""
@@ -47,16 +48,16 @@ class Samples:
         self.threads.append(agent.threads())
 
     def slope(self, after: float) -> float:
-        """MiB an hour of resident memory: the upper bound of the 95 % interval of a straight line through quarter-minute lows."""
-        points: dict[int, tuple[float, int]] = {}
-        for at, rss in zip(
-            self.at, self.rss, strict=True
-        ):  # lows of two minutes: what a backlog holds for a while is no leak
-            key = int(at // 120)
-            if at >= after and (key not in points or rss < points[key][1]):
-                points[key] = (at, rss)
-        x = [at / 3600 for at, _ in points.values()]
-        y = [rss / MIB for _, rss in points.values()]
+        """MiB an hour of resident memory: the upper bound of the 95 % interval of a straight line through two-minute lows.
+
+        Lows, for what a backlog holds for a while is no leak; nan where there are fewer than four.
+        """
+        lows: dict[int, tuple[int, float]] = {}
+        for at, rss in zip(self.at, self.rss, strict=True):
+            if at >= after:
+                lows[int(at // 120)] = min(lows.get(int(at // 120), (rss, at)), (rss, at))
+        x = [at / 3600 for _, at in lows.values()]
+        y = [rss / MIB for rss, _ in lows.values()]
         if len(x) < 4:
             return math.nan
         slope, start = statistics.linear_regression(x, y)
@@ -68,7 +69,9 @@ class Samples:
 @pytest.mark.nightly
 @pytest.mark.timeout(MINUTES * 60 + 600)
 def test_t53_an_hour_of_faults(bench: Bench) -> None:
-    """T53: 1,000 events a second, a fault each 30 s: loss 0, the sums exact at the end; after ten minutes memory, handles and threads are flat."""
+    """T53: 1,000 events a second, a fault each 30 s: loss 0, the sums exact at the end; after ten minutes memory is flat
+    (200 MiB at most, growing by at most 6 MiB an hour), handles and threads are (5 more at most).
+    """
     log, port, rng = bench.folder / "app.log", free_port(), bench.rng
     point = FaultPoint(bench.folder, bench.folder / "data" / "buffers")
     hits: dict[str, int] = {}
@@ -89,7 +92,7 @@ def test_t53_an_hour_of_faults(bench: Bench) -> None:
 
         def down() -> None:
             server.close()
-            time.sleep(rng.uniform(5, 20))
+            time.sleep(rng.uniform(5, 20))  # so long the fault lasts; here and below
             server.open()
 
         def answers(rule: Callable[..., Answer]) -> Callable[[], None]:
@@ -122,19 +125,17 @@ def test_t53_an_hour_of_faults(bench: Bench) -> None:
             "reload": lambda: agent.signal(signal.SIGHUP),
         }
         ending = {"kill": killed, "stop": stopped}
-        deaths = 0
         began = time.monotonic()
         with writer, client:
             while (now := time.monotonic() - began) < MINUTES * 60:
                 early = now < MINUTES * 60 * WARM
                 name = rng.choice([*survivable, *(ending if early else ())])
                 hits[name] = hits.get(name, 0) + 1
-                deaths += name == "kill"
                 {**survivable, **ending}[name]()
                 until = min(began + now + EVERY, began + MINUTES * 60)
                 while (left := until - time.monotonic()) > 0:
                     samples.take(agent, time.monotonic() - began)
-                    time.sleep(min(left, 5))
+                    time.sleep(min(left, 5))  # a sample each 5 s, until the next fault is due
                 for old in sorted(bench.folder.glob("app.log.*"), key=lambda path: path.stat().st_mtime)[:-5]:
                     old.unlink()
         bench.oracle.wait(agent, server.taken, 120)
@@ -151,7 +152,7 @@ def test_t53_an_hour_of_faults(bench: Bench) -> None:
         bench.figure("resident memory, highest", "<= 200 MiB", max(samples.rss) / MIB)
         bench.figure("open files and threads, second half over first", "<= 5", grown)
         assert agent.stop() == 0
-    # what a lost answer or a kill repeats is bounded by what was under way; nothing else may come twice
+    # an answer that is lost repeats its request, again and again: counted, without a bound
     verdict.clean(floor=1000, duplicates=None, ordered=False)
     assert max(samples.rss) <= 200 * MIB
     assert max(grown) <= 5

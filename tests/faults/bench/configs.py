@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 QUICK = {"wait": "100ms"}
@@ -21,6 +22,14 @@ def bulk_to(server: Any, options: dict[str, Any] | None = None, **delivery: Any)
 def http(server: Any, options: dict[str, Any] | None = None, **delivery: Any) -> dict[str, Any]:
     """An output of the type `http` alone."""
     return {"type": "http", "url": server.url, **(options or {}), "delivery": {"batch": QUICK, **delivery}}
+
+
+def file_and_web(log: Path, port: int) -> dict[str, Any]:
+    """Inputs alone: the file `log`, and clients at `port`."""
+    return {
+        "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
+        "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
+    }
 
 
 def logs_to(outputs: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,6 @@ class Destination:
         self.requests: list[Noted] = []
         self.received = 0
         """Bytes of requests that arrived, after TLS."""
-        self.failed_handshakes = 0
         self.connections = 0
         self.errors: list[str] = []
         """What the bench itself could not understand; a scenario's `with` block fails on it at its end."""
@@ -128,14 +127,12 @@ class Destination:
                     self._links.discard(raw)
                     self._links.add(link)
                 link.settimeout(None)
-            reader = Reader(link)
+            reader = Reader(link, self._heard)
             while self._request(link, reader):
                 pass
-        except ssl.SSLError:
-            self.failed_handshakes += 1
         except (OSError, Gone):
-            pass  # the client went away, as killed ones do
-        except Exception as error:
+            pass  # the client went away, as killed ones and those do that do not trust us
+        except Exception as error:  # whatever it is, the scenario must hear of it
             self.errors.append(f"{type(error).__name__}: {error}")
         finally:
             with self._lock:
@@ -151,20 +148,14 @@ class Destination:
             return False
         with self._lock:
             self._count += 1
-        begun, reader.received = reader.received, 0
-        try:
-            early = self.at_head(head)
-            if early is not None:
-                reader.take(min(early.read, head.length))
-                self._note(Noted(head.at, head.path, early.status, 0, 0))
-                return self._say(link, None, early, [])
-            if head.headers.get("expect", "").lower() == "100-continue":
-                link.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            asked = Asked(head, reader.body(head))
-        finally:
-            with self._lock:
-                self.received += begun + reader.received
-            reader.received = 0
+        early = self.at_head(head)
+        if early is not None:
+            reader.take(min(early.read, head.length))
+            self._note(Noted(head.at, head.path, early.status, 0, 0))
+            return self._say(link, None, early, [])
+        if head.headers.get("expect", "").lower() == "100-continue":
+            link.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        asked = Asked(head, reader.body(head))
         answer = self.answer(asked)
         if answer.delay:
             self._over.wait(answer.delay)
@@ -183,6 +174,10 @@ class Destination:
             count = len(states) or (len(asked.events) if asked.body else 0)
             self.requests.append(Noted(asked.head.at, asked.path, answer.status, count, len(asked.body)))
         return states
+
+    def _heard(self, count: int) -> None:
+        with self._lock:
+            self.received += count
 
     def _note(self, noted: Noted) -> None:
         with self._lock:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.agent import Agent
 from tests.faults.bench.clients import HttpClient
+from tests.faults.bench.configs import file_and_web
 from tests.faults.bench.destination import Destination, flapping
 from tests.faults.bench.oracle import Oracle
 from tests.faults.bench.writers import FileWriter
@@ -38,10 +41,7 @@ def flow(
     return {
         "data_dir": "./data",
         "checkpoint_interval": f"{INTERVAL}s",
-        "inputs": {
-            "app": {"type": "file", "include": [str(log)], "poll_interval": "100ms"},
-            "web": {"type": "http", "listen": f"127.0.0.1:{port}"},
-        },
+        "inputs": file_and_web(log, port),
         "outputs": {
             "es": {
                 "type": "elasticsearch",
@@ -90,6 +90,16 @@ def down(server: Destination) -> Iterator[None]:
         server.open()
 
 
+def moment(agent: Agent, rng: random.Random, number: int) -> bool:
+    """Wait until it is ready and then for a moment of chance, or, every fourth `number`, for its buffer to be in use; whether it is."""
+    agent.ready()
+    if number % 4 == 3:
+        agent.wait_for(lambda: segments(agent), what="to need its buffer", every=0.001)
+    else:
+        time.sleep(rng.uniform(0.05, 1.5))  # so long it lives
+    return bool(segments(agent))
+
+
 def died(agent: Agent, timeout: float = 30) -> None:
     """Wait for the fault point to kill it."""
     try:
@@ -121,6 +131,13 @@ def positions(agent: Agent) -> list[Path]:
     """The slots that hold how far files were delivered, the newest last."""
     folder = agent.data_dir / "state" / "input-app" / "positions"
     return sorted(folder.glob("[01]"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def saved(agent: Agent) -> int:
+    """How far its file was delivered, by the newest slot; 0 when there is none."""
+    slots = [json.loads(slot.read_text().partition(" ")[2]) for slot in positions(agent)]
+    newest: dict[str, Any] = max(slots, key=lambda slot: slot["sequence"], default={"files": []})
+    return max((entry["offset"] for entry in newest["files"]), default=0)
 
 
 def size(paths: list[Path]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -60,6 +62,17 @@ def recycled(path: Path, inode: int, text: bytes) -> bool:
     for each in spare:
         each.unlink()
     return path.exists()
+
+
+def open_files(agent: Agent, folder: Path) -> set[str]:
+    """Files below a folder that it has open, also deleted ones."""
+    found = set()
+    for each in os.scandir(f"/proc/{agent.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            path = os.readlink(each.path)
+            if path.startswith(f"{folder}/"):
+                found.add(path.removesuffix(" (deleted)"))
+    return found
 
 
 def logrotate(folder: Path, log: Path, *rules: str, under: Sequence[str] = ()) -> None:

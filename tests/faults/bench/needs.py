@@ -1,4 +1,4 @@
-"""What a scenario needs of the machine, said plainly: skipped with the reason, failed where CI must run it."""
+"""What a scenario needs of the machine, said plainly: skipped with the reason, which is a failure in CI (`tests/conftest.py`)."""
 
 from __future__ import annotations
 
@@ -75,15 +75,13 @@ def absent(names: tuple[str, ...]) -> Iterator[str]:
 
 
 def requires(*names: str) -> pytest.MarkDecorator:
-    """`@requires("root", "strace")`: without them the scenario is skipped, and under CI=true it fails."""
+    """`@requires("root", "strace")`: without them the scenario is skipped."""
     unknown = set(names) - CHECKS.keys()
     assert not unknown, f"nobody knows how to look for {unknown}; known: {sorted(CHECKS)}"
     return pytest.mark.requires(*names)
 
 
 def check(names: tuple[str, ...]) -> None:
-    """Skip or fail when something is missing (called by conftest before a scenario's fixtures)."""
+    """Skip when something is missing (called by conftest before a scenario's fixtures)."""
     if reasons := "; ".join(absent(names)):
-        if os.environ.get("CI"):
-            pytest.fail(f"this machine cannot run it: {reasons}", pytrace=False)
         pytest.skip(reasons)

@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import socket
+from pathlib import Path
 
 _LOW, _HIGH = 12_000, 30_000
 _order = random.Random(os.getpid()).sample(range(_LOW, _HIGH), _HIGH - _LOW)
@@ -22,3 +23,12 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
                 continue
             return port
     raise AssertionError("no free port in 1,000 tries")
+
+
+def udp_queue(port: int) -> tuple[int, int]:
+    """Of a UDP port of this machine, as the kernel counts: bytes that wait to be read, and datagrams thrown away so far."""
+    for row in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        fields = row.split()
+        if int(fields[1].partition(":")[2], 16) == port:
+            return int(fields[4].partition(":")[2], 16), int(fields[12])
+    raise AssertionError(f"nobody listens on UDP port {port}")

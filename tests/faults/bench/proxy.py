@@ -6,7 +6,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from types import TracebackType
 from typing import Literal, Self
 
@@ -114,8 +113,7 @@ class Proxy:
     def _drip(self, go: socket.socket, data: bytes) -> None:
         for at in range(len(data)):
             go.sendall(data[at : at + 1])
-            time.sleep(1 / self.speed)
-            if self._over.is_set():
+            if self._over.wait(1 / self.speed):
                 return
 
 

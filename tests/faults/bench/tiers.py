@@ -6,30 +6,26 @@ import os
 
 import pytest
 
-_nightly = os.environ.get("SHIPPER_TIER") == "n"
-_chosen = False
+_asked: set[str] = set()
 
 
 def choose(markexpr: str) -> None:
-    """`-m nightly` runs the large counts, unless SHIPPER_TIER says which (called by conftest)."""
-    global _nightly, _chosen
-    said = os.environ.get("SHIPPER_TIER")
-    _chosen = any(name in markexpr and f"not {name}" not in markexpr for name in ("faults", "nightly"))
-    _nightly = said == "n" if said else "nightly" in markexpr and "not nightly" not in markexpr
+    """`-m nightly` runs the large counts (called by conftest)."""
+    _asked.update(name for name in ("faults", "nightly") if name in markexpr and f"not {name}" not in markexpr)
 
 
 def chosen() -> bool:
     """Whether the command asked for the battery."""
-    return _chosen
+    return bool(_asked)
 
 
 def nightly() -> bool:
-    return _nightly
+    return "nightly" in _asked
 
 
 def tier(c: int, n: int) -> int:
     """`tier(c=20, n=100)`: 20 with each commit, 100 in the nightly tier. Ask inside the test, not at import."""
-    return n if _nightly else c
+    return n if nightly() else c
 
 
 seeded = pytest.mark.parametrize("seed", ["fixed", "fresh"], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -76,17 +77,16 @@ class Gone(Exception):
 
 
 class Reader:
-    """Buffered reading of requests from one connection."""
+    """Buffered reading of requests from one connection; `heard` is told how many bytes come, whatever they are."""
 
-    def __init__(self, link: socket.socket) -> None:
-        self.link = link
+    def __init__(self, link: socket.socket, heard: Callable[[int], None]) -> None:
+        self.link, self.heard = link, heard
         self.buffer = bytearray()
-        self.received = 0
 
     def more(self) -> bool:
         data = self.link.recv(1 << 18)
         self.buffer += data
-        self.received += len(data)
+        self.heard(len(data))
         return bool(data)
 
     def head(self, number: int) -> Head | None:
