@@ -17,6 +17,7 @@ class Budget:
         self.limit = limit
         self.used = 0
         self.peak = 0
+        """The most that was used since somebody set it back."""
         self.on_full: set[Callable[[], None]] = set()
         self._given = asyncio.Event()
 

@@ -17,6 +17,7 @@ from shipper.config.model import Config
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.errors import ConfigError, ShipperError
 from shipper.pipeline.budget import Budget
+from shipper.pipeline.heap import Heap
 from shipper.pipeline.observe import log
 from shipper.pipeline.plan import fingerprints, plan, remember
 from shipper.pipeline.reload import apply, refuse
@@ -57,6 +58,7 @@ class Runner:
         self.on_reload: list[Callable[[Config], None]] = []
         """Called with the new configuration, for what is not part of the flow: the log, the API."""
         self.stalls = Stalls()
+        self._heap = Heap(self.budget)
         self.opened = asyncio.Event()
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
@@ -223,6 +225,7 @@ class Runner:
                     await outlet.output.idle()
                 except Exception as error:
                     outlet.flow.bug(error)
+            self._heap.look()
 
     # reload
     async def _reloads(self) -> None:

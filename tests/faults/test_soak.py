@@ -47,17 +47,18 @@ class Samples:
         self.fds.append(agent.fds())
         self.threads.append(agent.threads())
 
-    def slope(self, after: float) -> float:
-        """MiB an hour of resident memory: the upper bound of the 95 % interval of a straight line through two-minute lows.
-
-        Lows, for what a backlog holds for a while is no leak; nan where there are fewer than four.
-        """
-        lows: dict[int, tuple[int, float]] = {}
+    def lows(self, after: float) -> list[tuple[float, float]]:
+        """The least resident memory of each two minutes, for what a backlog holds for a while is no leak: hours and MiB."""
+        found: dict[int, tuple[int, float]] = {}
         for at, rss in zip(self.at, self.rss, strict=True):
             if at >= after:
-                lows[int(at // 120)] = min(lows.get(int(at // 120), (rss, at)), (rss, at))
-        x = [at / 3600 for _, at in lows.values()]
-        y = [rss / MIB for rss, _ in lows.values()]
+                found[int(at // 120)] = min(found.get(int(at // 120), (rss, at)), (rss, at))
+        return [(at / 3600, rss / MIB) for rss, at in found.values()]
+
+    def slope(self, after: float) -> float:
+        """MiB an hour: the upper bound of the 95 % interval of a straight line through the lows; nan for fewer than four."""
+        lows = self.lows(after)
+        x, y = [at for at, _ in lows], [rss for _, rss in lows]
         if len(x) < 4:
             return math.nan
         slope, start = statistics.linear_regression(x, y)
@@ -149,6 +150,7 @@ def test_t53_an_hour_of_faults(bench: Bench) -> None:
         bench.figure("lost", "0", len(verdict.missing))
         bench.figure("duplicates", "counted", verdict.duplicates)
         bench.figure("resident memory, slope, upper bound", "<= 6 MiB/h", slope)
+        bench.figure("resident memory, lows in MiB", "flat", [round(rss) for _, rss in samples.lows(0)])
         bench.figure("resident memory, highest", "<= 200 MiB", max(samples.rss) / MIB)
         bench.figure("open files and threads, second half over first", "<= 5", grown)
         assert agent.stop() == 0
