@@ -10,9 +10,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, cast
+
+from shipper.files.encodings import BOMS, detect
 
 CHUNK = 64 * 1024
 """Bytes read at a time: parsed and encoded while they are in the processor's cache."""
@@ -22,42 +23,9 @@ MARK = 64
 OnLongLine = Literal["split", "truncate", "drop"]
 Count = Callable[..., None]
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: it begins with the same two bytes
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-
 
 def not_counted(what: str, events: int = 1, **labels: str) -> None:
     """Stands where `scope.count` stands when nobody counts."""
-
-
-@lru_cache
-def canonical(encoding: str) -> str:
-    """The codec's own name; LookupError when Python has no such text encoding, or one that cannot replace what is broken."""
-    try:
-        name = codecs.lookup(encoding).name
-        "\n".encode(name, "replace")  # what is no text encoding (`hex`, `zlib`) raises LookupError here
-        b"\xff\n".decode(name, "replace")
-    except ValueError as error:
-        raise LookupError(f"{encoding!r} is no encoding for text") from error
-    return {"utf-8-sig": "utf-8", "ascii": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(name, name)
-
-
-def detect(head: bytes, encoding: str) -> tuple[str, int]:
-    """The encoding after a look at the first four bytes, and how many of them are a byte order mark.
-
-    A mark overrides only what is some UTF: in Latin-1 the same bytes are letters.
-    """
-    name = canonical(encoding)
-    if name.startswith("utf"):
-        for bom, found in _BOMS:
-            if head.startswith(bom):
-                return found, len(bom)
-    return name, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +97,7 @@ class Lines:
         self._newline = self.reading.delimiter == "\n"
         self._cr = "\r".encode(encoding)
         self._slack = len(self._cr) + len(self.delimiter)
+        self._usual = self.delimiter == b"\n" and encoding == "utf-8" and not self._exact
 
     @property
     def held(self) -> int:
@@ -141,7 +110,7 @@ class Lines:
         return self._encoding != "utf-8"
 
     def feed(self, data: bytes | memoryview) -> list[Cut]:
-        """The lines that these bytes complete."""
+        """The lines that these bytes complete; a view is of the end of `bytes`."""
         earlier = self.tail
         self.read += len(data)
         self.tail = bytes(data[-MARK:]) if len(data) >= MARK else (earlier + data)[-MARK:]
@@ -149,10 +118,12 @@ class Lines:
             return self._skip(bytes(data), earlier)
         if not self._started:
             data = self._rest + data
-            if len(data) < 4 and any(bom.startswith(data) for bom, _ in _BOMS):
+            if len(data) < 4 and any(bom.startswith(data) for bom, _ in BOMS):
                 self._rest = data
                 return []
             data = self._begin(data)
+        if self._usual and not self._midline and len(self._rest) + len(data) <= self._limit:
+            return self._at_once(data)
         return self._feed(data)
 
     def start_at(self, offset: int) -> None:
@@ -199,6 +170,23 @@ class Lines:
     def _move(self, passed: bytes) -> None:
         self.at += len(passed)
         self.before = passed[-MARK:] if len(passed) >= MARK else (self.before + passed)[-MARK:]
+
+    def _at_once(self, data: bytes | memoryview) -> list[Cut]:
+        """What `_feed` does with whole lines of UTF-8 of which none is too long, copying them once and not three times."""
+        whole = data if isinstance(data, bytes) else cast(bytes, data.obj)
+        front = len(whole) - len(data)
+        end = whole.rfind(b"\n", front) - front
+        if end < 0:
+            self._rest += data
+            return []
+        raw = self._rest + data[:end]
+        self._rest = bytes(data[end + 1 :])
+        start, size = self.at, len(raw) + 1
+        self.at += size
+        self.before = ((b"" if size >= MARK else self.before) + raw[1 - MARK :] + b"\n")[-MARK:]
+        if broken := _broken(raw):
+            self._count("decoding_errors", broken)
+        return [Cut(_plain(raw, True) if b"\r" in raw else raw, self.at, self.before, start=start)]
 
     def _feed(self, data: bytes | memoryview) -> list[Cut]:
         searched = len(self._rest)

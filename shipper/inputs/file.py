@@ -13,9 +13,10 @@ from shipper.files.assembling import Assembler, own
 from shipper.files.census import Following
 from shipper.files.checkpoints import Positions
 from shipper.files.discovery import Discovery
+from shipper.files.encodings import canonical
 from shipper.files.multiline import Multiline
 from shipper.files.overlap import Verdict, finds
-from shipper.files.reading import Lines, Reading, canonical
+from shipper.files.reading import Lines, Reading
 from shipper.files.survey import Survey, survey
 from shipper.files.tailer import Tailer
 from shipper.options import RELATIVE, Duration, Meta, Size, option

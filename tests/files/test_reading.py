@@ -98,6 +98,43 @@ def test_a_position_is_a_place_to_go_on_from(parts: list[str], reading: Reading)
         assert texts(again.feed(raw[cut.end :]) + again.finish()) == texts(cuts[index + 1 :])
 
 
+class Plain(Lines):
+    """Never the usual way."""
+
+    def _use(self, encoding: str) -> None:
+        super()._use(encoding)
+        self._usual = False
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "bb", "\n", "\n", "\r\n", "\r", "é", "日本", "\0", "\udcff", "\ufeff", "x" * 70]),
+        max_size=30,
+    ),
+    st.sampled_from([Reading(), Reading(max_line_bytes=72), Reading(max_line_bytes=200)]),
+    st.data(),
+)
+def test_the_usual_way_is_the_plain_way(parts: list[str], reading: Reading, data: st.DataObject) -> None:
+    """Lines copied once are those that are copied three times, with the same places and counts, from bytes and from views."""
+    raw = "".join(parts).encode("utf-8", "surrogateescape")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    counts: tuple[Counter[Any], Counter[Any]] = Counter(), Counter()
+
+    def counted(into: Counter[Any]) -> Any:
+        return lambda what, events=1, **labels: into.update({(what, *labels.values()): events})
+
+    usual, plain = Lines(reading, counted(counts[0])), Plain(reading, counted(counts[1]))
+    for begin, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        before = data.draw(st.integers(0, begin))
+        chunk = memoryview(raw[before:end])[begin - before :] if data.draw(st.booleans()) else raw[begin:end]
+        assert usual.feed(chunk) == plain.feed(raw[begin:end])
+        assert (usual.at, usual.read, usual.tail, usual.before, usual._rest) == (
+            plain.at, plain.read, plain.tail, plain.before, plain._rest,
+        )  # fmt: skip
+    assert usual.finish() == plain.finish()
+    assert counts[0] == counts[1]
+
+
 def test_crlf_goes_and_a_lone_cr_stays() -> None:
     """Only the CR before a newline belongs to the end of a line; every other byte stays."""
     assert read(b"a\r\nb\rc\n\r\r\n\xff\xfe\x00d\n", [], Reading()) == [
