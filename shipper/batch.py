@@ -10,6 +10,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -109,12 +110,18 @@ class Batch:
         """Whether any event carries this top-level field of its own, over the attributes."""
         if self._raw is not None and self.decode is lines:
             return key == "message"
-        return any(key in event for event in self.events)
+        return True in map(dict.__contains__, self.events, repeat(key))
 
     def with_events(self, events: list[Event]) -> Batch:
         """Some of these events (or others) under the same attributes; its size is its share."""
         share = self.size * len(events) // max(len(self), 1)
         return Batch(events, attrs=self.attrs, size=max(share, 1))
+
+    def share(self) -> Batch:
+        """A batch with the same events, which nobody may change; its attributes, and which events are in it, are its own."""
+        if self._raw is not None:
+            return self.copy()
+        return Batch(self.events, attrs=self.attrs, size=self.size)
 
     def copy(self) -> Batch:
         """A batch that can be changed without this one noticing; free while nobody looked into it."""

@@ -17,11 +17,12 @@ from shipper.clock import Clock
 from shipper.errors import Refused
 from shipper.options import Meta, Options
 from shipper.policy import Delivery
+from shipper.share import WHOLE, Share
 from shipper.text.conditions import Condition
 
 
 class Scope:
-    """What the house lends a component: its name, a folder of its own, a clock, a log, counters."""
+    """What the house lends a component: its name, a folder of its own, a clock, a log, counters, its share."""
 
     def __init__(
         self,
@@ -30,8 +31,14 @@ class Scope:
         clock: Clock | None = None,
         checkpoint_interval: float = 1.0,
         quarantine: Path | None = None,
+        share: Share = WHOLE,
+        common: Path | None = None,
     ) -> None:
         self.name = name
+        self.share = share
+        """The part of the work that is this process's; all of it but with `workers`."""
+        self.common = common
+        """A folder that all workers share, `data_dir/workers`; None where there is one process."""
         self.clock = clock or Clock()
         self.log = logging.getLogger(f"shipper.{name}")
         self.checkpoint_interval = checkpoint_interval
@@ -119,6 +126,8 @@ class Input(Component):
     """Whether it can say a line again after a crash."""
     listens: ClassVar[bool] = False
     """Whether it waits for others to connect; `--once` leaves it out."""
+    divides: ClassVar[bool] = False
+    """Whether each of several workers can run it at the same time, each with its part by `scope.share`; else worker 0 has it alone."""
 
     names: ClassVar[bool] = False
     """Whether it gives its events ids by their places (`Batch.ids`) when `_ids` is set; else they get random ones at receipt."""
@@ -149,6 +158,8 @@ class Filter(Component):
     """
 
     kind: ClassVar[str] = "filter"
+    one_each: ClassVar[bool] = False
+    """Whether it gives exactly one event for each, in their order, whatever other events are beside it."""
 
     when: Annotated[Condition | None, Meta(description="Only these events pass through the filter.")] = None
     on_error: Annotated[
@@ -159,6 +170,12 @@ class Filter(Component):
     ] = "pass"
 
     _faults: list[tuple[Event, str]] | None = None
+
+    @property
+    def needs(self) -> Literal["attributes", "events", "copy"]:
+        """What it needs of a batch that other pipelines see too: only its attributes; its events, of which it may leave some
+        out and changes none; or a copy of these, because it may change them."""
+        return "copy"
 
     def apply(self, batch: Batch) -> Batch:
         raise NotImplementedError

@@ -38,6 +38,7 @@ ANY = {"0.0.0.0", "::", "[::]"}
 
 ALLOWED = {
     ("text/compiler.py", "compile"): "conditions of the configuration, from a checked tree of our own making",
+    ("text/formats/rows.py", "compile"): "names of the configuration, as literals and nothing else",
     ("filters/python.py", "exec"): "the user's own file, which the configuration names",
     ("filters/python.py", "compile"): "the user's own file, which the configuration names",
     ("net/tls.py", "check_hostname = False"): "below `if self.insecure_skip_verify`",

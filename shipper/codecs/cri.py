@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from itertools import accumulate
 from typing import Annotated, ClassVar, Self
 
 from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec
 from shipper.errors import Refused
 from shipper.options import Meta, Size
-from shipper.text.formats.cri import DAYS, LINE, STREAMS
+from shipper.text.formats.cri import LINE, STREAMS, same_day
 from shipper.text.parts import Parts
 
 
@@ -48,40 +49,35 @@ class Cri(Codec):
         return self._parts.flush() if self._parts else []
 
     def decode(self, data: bytes) -> list[Event]:
-        if self._parts:
-            return self._joined(data)
-        events: list[Event] = []
-        add = events.append
-        for line in data.decode("utf-8", "replace").split("\n"):
-            try:
-                timestamp, stream, tag, message = line.split(" ", 3)
-                DAYS[timestamp[:11]]
-            except ValueError:
-                return self._joined(data)
-            if tag != "F" or stream not in STREAMS or len(timestamp) < 12:
-                return self._joined(data)
-            add({"timestamp": timestamp, "stream": stream, "message": message})
-        self._fed += len(data) + 1
-        return events
-
-    def _joined(self, data: bytes) -> list[Event]:
-        """The same with parts, and with lines that are no CRI."""
         if self._parts is None:
             self._parts = Parts(self.max_line_bytes)
+        lines = data.decode("utf-8", "replace").split("\n")
         events: list[Event] = []
-        for raw in data.split(b"\n"):
-            begin = self._fed
-            self._fed += len(raw) + 1
-            if not raw:
+        add = events.append
+        free: Set[str] = STREAMS - self._parts.streams
+        begins: list[int] = []
+        low = high = ""  # a time of the same day as the last one is between these
+        for at, line in enumerate(lines):
+            try:
+                timestamp, stream, tag, message = line.split(" ", 3)
+                if not low < timestamp < high:
+                    low, high = same_day(timestamp)
+            except ValueError:
+                tag = stream = ""
+            if tag == "F" and stream in free:
+                add({"timestamp": timestamp, "stream": stream, "message": message})
                 continue
-            line = raw.decode("utf-8", "replace")
             found = LINE.fullmatch(line)
             if found is None:
-                events.append({"message": line, "shipper_error": "cri: no timestamp, stream and tag"})
+                if line:
+                    add({"message": line, "shipper_error": "cri: no timestamp, stream and tag"})
                 continue
+            begins = begins or list(accumulate((len(each) + 1 for each in data.split(b"\n")), initial=self._fed))
             timestamp, stream, tag, message = found.groups("")
             event = {"timestamp": timestamp, "stream": stream, "message": message}
-            events += self._parts.add(event, last=tag[0] == "F", at=begin)
+            events += self._parts.add(event, last=tag[0] == "F", at=begins[at])
+            free = STREAMS - self._parts.streams
+        self._fed += len(data) + 1
         return events
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:

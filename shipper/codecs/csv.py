@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import orjson
 
@@ -45,11 +45,10 @@ class Csv(Codec):
     def decode(self, data: bytes) -> list[Event]:
         if self._reader is None:
             self._reader = csv_reader(self.columns, self.delimiter)
-        text = data.decode("utf-8", "replace")
-        return [
-            _unread(line) if found is None else found
-            for line, found in zip(text.split("\n"), self._reader.text(text), strict=True)
-        ]
+        found, unread = self._reader.data(data)
+        for at, line in unread.items():
+            found[at] = _unread(line)
+        return cast(list[Event], found)
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         if self._paths is None:

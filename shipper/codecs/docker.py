@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Self
+from itertools import compress
+from operator import itemgetter
+from typing import Annotated, ClassVar, Self, cast
 
 from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec
 from shipper.errors import Refused
 from shipper.options import Meta, Size, option
-from shipper.text.formats.docker import taken
-from shipper.text.jsonlines import Objects
+from shipper.text.formats.docker import groups, taken
+from shipper.text.formats.lines import Found
+from shipper.text.objects import EMPTY, Objects
 from shipper.text.parts import Parts
 
 
@@ -54,20 +57,19 @@ class Docker(Codec):
         failed: dict[int, Event] = {}
 
         def fail(index: int, line: bytes, why: str) -> Event:
-            failed[index] = {"message": line.decode("utf-8", "replace"), "shipper_error": f"docker: {why}"}
+            text = line.decode("utf-8", "replace")
+            failed[index] = {"message": text, "shipper_error": f"docker: {why}"} if why != EMPTY else {}
             return failed[index]
 
         records = self._objects(data, fail)
-        if not failed and not self._parts:
-            events: list[Event] = []
-            for record in records:
-                event = taken(record)
-                if event is None or record["log"][-1:] != "\n":
-                    break
-                events.append(event)
-            else:
+        if not self._parts:
+            good = [record for at, record in enumerate(records) if at not in failed] if failed else records
+            found = groups(good)
+            if _whole(good, found):
                 self._fed += len(data) + 1
-                return events
+                if all(found) and not failed:
+                    return cast(list[Event], found)
+                return _between(data.split(b"\n"), found, failed)
         return self._joined(data.split(b"\n"), records, failed)
 
     def _joined(self, lines: list[bytes], records: list[Event], failed: dict[int, Event]) -> list[Event]:
@@ -82,9 +84,31 @@ class Docker(Codec):
             if event is not None:
                 events += self._parts.add(event, last=record["log"][-1:] == "\n", at=begin)
             elif line.strip():
-                text = line.decode("utf-8", "replace")
-                events.append(failed.get(at) or {"message": text, "shipper_error": "docker: no log and stream"})
+                events.append(failed.get(at) or _no_record(line))
         return events
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         return [Refused(event, "the codec docker only reads") for event in batch.events]
+
+
+def _whole(records: list[Event], found: Found) -> bool:
+    """Whether each that is a record is the end of its line."""
+    try:
+        return {"\n"}.issuperset(map(itemgetter(-1), map(itemgetter("log"), compress(records, found))))
+    except IndexError:  # an empty text
+        return False
+
+
+def _between(lines: list[bytes], found: Found, failed: dict[int, Event]) -> list[Event]:
+    """What was found, with what is no record in its place; empty lines are left out."""
+    events: list[Event] = []
+    made = iter(found)
+    for at, line in enumerate(lines):
+        event = failed[at] if at in failed else next(made)
+        if event != {}:
+            events.append(_no_record(line) if event is None else event)
+    return events
+
+
+def _no_record(line: bytes) -> Event:
+    return {"message": line.decode("utf-8", "replace"), "shipper_error": "docker: no log and stream"}

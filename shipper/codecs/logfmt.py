@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from shipper.batch import Batch, Event, Piece, merged
 from shipper.component import Codec
 from shipper.errors import Refused
-from shipper.text.formats.logfmt import parse_text, write_line
+from shipper.text.formats.logfmt import LOGFMT, write_line
 
 
 class Logfmt(Codec):
@@ -22,11 +22,10 @@ class Logfmt(Codec):
     one_each: ClassVar[bool] = True
 
     def decode(self, data: bytes) -> list[Event]:
-        text = data.decode("utf-8", "replace")
-        return [
-            {"message": line, "shipper_error": "logfmt: no pairs"} if found is None else found
-            for line, found in zip(text.split("\n"), parse_text(text), strict=True)
-        ]
+        found, unread = LOGFMT.data(data)
+        for at, line in unread.items():
+            found[at] = {"message": line, "shipper_error": "logfmt: no pairs"}
+        return cast(list[Event], found)
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         texts: list[str] = []

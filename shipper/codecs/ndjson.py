@@ -9,7 +9,8 @@ from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec
 from shipper.errors import Refused
 from shipper.options import option
-from shipper.text.jsonlines import Objects, decode_lines, encode_lines
+from shipper.text.jsonlines import decode_lines, encode_lines
+from shipper.text.objects import Objects
 
 
 class Ndjson(Codec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 
@@ -17,7 +17,7 @@ class Dedupe(Filter):
 
     Events are equal when all the named fields are; events with none of them pass. The time counts from the event that
     passed, so something that repeats for ever is seen once in each window. The 100,000 that passed last are
-    remembered, in memory: a restart forgets them.
+    remembered, in memory: a restart forgets them. Of several `workers` each remembers what it has seen itself.
 
     ```yaml
     filters:
@@ -32,6 +32,10 @@ class Dedupe(Filter):
 
     _until: dict[bytes, float] = option(dict)
     """Digest of the fields -> when its window ends; in the order in which they end."""
+
+    @property
+    def needs(self) -> Literal["events"]:
+        return "events"
 
     def apply(self, batch: Batch) -> Batch:
         now = self.scope.clock.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from itertools import compress
 from operator import not_
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from shipper import Batch, Condition, Filter, Meta
 
@@ -22,6 +22,10 @@ class Drop(Filter):
     decides: ClassVar[bool] = True
 
     when: Annotated[Condition, Meta(description="The events that end here.")] = field()
+
+    @property
+    def needs(self) -> Literal["events"]:
+        return "events"
 
     def apply(self, batch: Batch) -> Batch:
         chosen = self.when.select(batch)

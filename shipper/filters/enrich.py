@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from shipper import Attrs, Batch, Event, FieldPath, Filter, Group, Meta, Template, option
 from shipper.batch import NO_ATTRS
@@ -50,6 +50,8 @@ class Enrich(Filter):
       where: {type: enrich, host: true, kubernetes: true, env: {region: REGION}, fields: {team: core, app: "{service:web}"}}
     ```
     """
+
+    one_each: ClassVar[bool] = True
 
     host: Annotated[bool, Meta(description="Add `host`, the name of this machine.")] = False
     fields: Annotated[dict[str, Template], Meta(description="Field path: template.")] = option(dict)
@@ -97,6 +99,10 @@ class Enrich(Filter):
 
     def check(self) -> Iterable[tuple[str, str]]:
         return self._problems
+
+    @property
+    def needs(self) -> Literal["attributes", "copy"]:
+        return "copy" if self._given else "attributes"
 
     def apply(self, batch: Batch) -> Batch:
         before = batch.attrs
@@ -183,6 +189,13 @@ class Enrich(Filter):
         events = [event.copy() for event in before]
         for path, template, values in columns:
             reads = {top for field in template.fields for top in field.tops}
+            if len(path.keys) == 1:  # nothing can be in the way
+                key = path.first
+                for event, came, value in zip(events, before, values, strict=True):
+                    if value is None or event is came or (key in came and reads.isdisjoint(came)):
+                        continue
+                    event[key] = value
+                continue
             for at, value in enumerate(values):
                 came = before[at]
                 if value is None or events[at] is came or (path.has(came) and reads.isdisjoint(came)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from itertools import compress
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from shipper import Batch, Condition, Filter, Meta
 
@@ -21,6 +21,10 @@ class Keep(Filter):
     decides: ClassVar[bool] = True
 
     when: Annotated[Condition, Meta(description="The events that go on.")] = field()
+
+    @property
+    def needs(self) -> Literal["events"]:
+        return "events"
 
     def apply(self, batch: Batch) -> Batch:
         chosen = self.when.select(batch)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import itemgetter
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from shipper.batch import Attrs, Batch, Event
 from shipper.component import Filter
@@ -45,6 +45,8 @@ class Parse(Filter):
     the format brings a field of the same name (with `target` both are there). `timestamp` reads the time from a field
     and writes it as RFC 3339 to `timestamp`; a time or a type that does not fit leaves its field as it is, marked.
     """
+
+    one_each: ClassVar[bool] = True
 
     format: Annotated[
         Literal["json", "logfmt", "regex", "csv", "syslog", "cri", "docker", "klog", "apache", "nginx", "auto"],
@@ -126,11 +128,13 @@ class Parse(Filter):
 
     def _found_in_lines(self, raw: bytes, reader: Reader) -> tuple[Found, list[Event]]:
         """What was found in each line, None for those that stay as they are; and the events that come of it."""
-        found = reader.data(raw)
-        if str not in set(map(type, found)):
-            return cast(Found, found), cast(list[Event], found)
-        events = [self._unread({"message": each}, each) if isinstance(each, str) else each for each in found]
-        return [None if isinstance(each, str) else each for each in found], events
+        found, unread = reader.data(raw)
+        if not unread:
+            return found, cast(list[Event], found)
+        events = cast(list[Event], found.copy())
+        for at, text in unread.items():
+            events[at] = self._unread({"message": text}, text)
+        return found, events
 
     def _found_in(self, events: list[Event], attrs: Attrs, reader: Reader) -> tuple[Found, list[Event]]:
         """The same for events that somebody made before."""
@@ -295,11 +299,11 @@ def _reader(options: Parse) -> Reader:
             found = klog(now, timezone)
         case "syslog":
             from shipper.text.formats.lines import reader
-            from shipper.text.formats.syslog import parse_chunk, parse_syslog
+            from shipper.text.formats.syslog import parse_messages, parse_syslog
 
             found = reader(
                 lambda line: parse_syslog(line, now=now(), timezone=timezone),
-                lambda text: parse_chunk(text, now=now(), timezone=timezone),
+                lambda lines: parse_messages(lines, now=now(), timezone=timezone),
             )
         case "auto":
             from shipper.text.formats.auto import auto

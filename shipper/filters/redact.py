@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from shipper.batch import Attrs, Batch, Event
 from shipper.component import Filter
@@ -46,6 +46,8 @@ class Redact(Filter):
     values stay joinable and nobody without the key can guess them; `partial` `****1111`, `a***@example.com`,
     `10.0.0.*`, and `****` for what must not be shown in part.
     """
+
+    one_each: ClassVar[bool] = True
 
     on_error: Annotated[
         Literal["pass", "drop", "dead_letter"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from shipper import Batch, Event, FieldPath, Filter, Meta
 
@@ -15,6 +15,8 @@ class Remove(Filter):
       slim: {type: remove, fields: [debug, kubernetes.annotations, 'labels."app.kubernetes.io/hash"']}
     ```
     """
+
+    one_each: ClassVar[bool] = True
 
     fields: Annotated[list[FieldPath], Meta(min_length=1, description="Fields to take out.")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import compress
 from random import Random
-from typing import Annotated
+from typing import Annotated, Literal
 from zlib import crc32
 
 from shipper import Batch, Filter, Meta, Template, option
@@ -25,13 +25,19 @@ class Sample(Filter):
 
     rate: Annotated[float, Meta(ge=0, le=1, description="Part of the events that is kept.")]
     key: Annotated[Template | None, Meta(description="Events of one key are kept or dropped together.")] = None
-    seed: Annotated[int | None, Meta(description="Makes the random choice the same each time.")] = None
+    seed: Annotated[
+        int | None, Meta(description="Makes the random choice the same each time, in each of several `workers`.")
+    ] = None
 
     _random: Random = option(Random)
 
     def __post_init__(self) -> None:
         if self.seed is not None:
             self._random.seed(self.seed)
+
+    @property
+    def needs(self) -> Literal["events"]:
+        return "events"
 
     def apply(self, batch: Batch) -> Batch:
         keys = self.key.each(batch) if self.key else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from shipper import Batch, Event, FieldPath, Filter, Meta, Template, option
 
@@ -25,6 +25,8 @@ class Set(Filter):
       label: {type: set, fields: {service: "{app:unknown}", labels.env: prod, version: 2}}
     ```
     """
+
+    one_each: ClassVar[bool] = True
 
     fields: Annotated[dict[str, Any], Meta(min_length=1, description="Field path: template or value.")]
 
@@ -64,6 +66,12 @@ class Set(Filter):
     ) -> list[Event]:
         events = [event.copy() for event in before]
         for path, values in columns:
+            if len(path.keys) == 1:  # nothing can be in the way
+                key = path.first
+                for event, came, value in zip(events, before, values, strict=False):
+                    if value is not LEFT_OUT and event is not came:
+                        event[key] = copy.deepcopy(value) if isinstance(value, (dict, list)) else value
+                continue
             for at, value in zip(range(len(events)), values, strict=False):
                 if value is LEFT_OUT or events[at] is before[at]:
                     continue

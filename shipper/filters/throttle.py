@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from shipper import Batch, Duration, Event, Filter, Meta, Template, option
 
@@ -14,7 +14,8 @@ class Throttle(Filter):
     """Let at most so many events pass in so much time, all together or for each key; what is more ends here.
 
     A token bucket: after a quiet time a burst of `events` passes at once, and in the long run `events` each `per`. The
-    10,000 keys seen last are remembered; events without the key share one bucket.
+    10,000 keys seen last are remembered; events without the key share one bucket. Of several `workers` each counts by
+    itself.
 
     ```yaml
     filters:
@@ -28,6 +29,10 @@ class Throttle(Filter):
 
     _buckets: OrderedDict[str | None, tuple[float, float]] = option(OrderedDict)
     """Key -> tokens left, and when that was; the one used last is at the end."""
+
+    @property
+    def needs(self) -> Literal["events"]:
+        return "events"
 
     def apply(self, batch: Batch) -> Batch:
         now = self.scope.clock.monotonic()

@@ -28,6 +28,11 @@ class Pipeline:
         self.fork = fork
         self.dead_letters = dead_letters
         self.flow = flow
+        needs = [step.filter.needs for step in steps]
+        self.changes = "copy" in needs
+        """Whether it may change events."""
+        self.looks = self.changes or "events" in needs or any(step.when is not None for step in steps) or fork.looks
+        """Whether it looks at events before they are encoded."""
 
     def __call__(self, batch: Batch) -> Future[None]:
         flow = self.flow

@@ -72,18 +72,20 @@ class Feed:
 
 
 def deliver(pipelines: Sequence[Pipeline], batch: Batch) -> Future[None]:
-    """To every pipeline; one that changes events gets a batch of its own.
+    """To every pipeline; one that may change events gets events of its own.
 
-    Those without filters come first: their events are encoded before any filter runs, so the last one that
-    has filters may take the original.
+    Those that change none share them, and come first: these events are encoded before any are changed, so that the last
+    one that does may take the originals.
     """
     if len(pipelines) == 1:
         return pipelines[0](batch)
     if not pipelines:
         return settled()
-    readers = [pipeline for pipeline in pipelines if not pipeline.steps]
-    writers = [pipeline for pipeline in pipelines if pipeline.steps]
+    readers = [pipeline for pipeline in pipelines if not pipeline.changes]
+    writers = [pipeline for pipeline in pipelines if pipeline.changes]
+    if sum(pipeline.looks for pipeline in readers) > 1:
+        assert batch.events is not None  # made once for all
     batches = [*(batch.copy() for _ in writers[1:]), batch]  # before any of them has begun to change things
-    waits = [pipeline(batch) for pipeline in readers]
+    waits = [pipeline(batch.share()) for pipeline in readers]
     waits += [pipeline(each) for pipeline, each in zip(writers, batches, strict=False)]
     return all_of(waits)

@@ -31,7 +31,7 @@ class Fork:
     def __init__(self, branches: Sequence[Branch], flow: PipelineFlow) -> None:
         self.branches = branches
         self.flow = flow
-        self.all_conditional = all(branch.when is not None for branch in branches)
+        self.looks = any(branch.when is not None for branch in branches)
 
     def __call__(self, batch: Batch) -> tuple[int, list[Future[None]]]:
         """How many events at least one branch took, and the deliveries."""
@@ -61,10 +61,12 @@ class Fork:
             return when.select(batch)
         except TooSlow:
             verdicts = when.one_by_one(batch)
-        for event, verdict in zip(batch.events, verdicts, strict=True):
-            if isinstance(verdict, str):
-                event[ERROR] = f"outputs: when: {verdict}"
-                self.flow.errors["outputs"] += 1
+        # not in place: other pipelines may have the same events
+        batch.events = [
+            {**event, ERROR: f"outputs: when: {verdict}"} if isinstance(verdict, str) else event
+            for event, verdict in zip(batch.events, verdicts, strict=True)
+        ]
+        self.flow.errors["outputs"] += sum(isinstance(verdict, str) for verdict in verdicts)
         return [verdict is not False for verdict in verdicts]
 
     def flush(self) -> None:

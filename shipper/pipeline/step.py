@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import compress, groupby
 from time import monotonic
+from typing import cast
 
 from shipper.batch import Attrs, Batch, Event, merged
 from shipper.component import Filter
@@ -37,7 +38,25 @@ class Step:
             return self._counted(batch, dead)
         if verdict is False:
             return batch
+        if self.filter.one_each and not any(isinstance(each, str) for each in verdict):
+            return self._together(batch, cast(Sequence[bool], verdict), dead)
         return self._by_runs(batch, verdict, dead)
+
+    def _together(self, batch: Batch, verdicts: Sequence[bool], dead: list[tuple[str, Event, str]]) -> Batch:
+        """What `_by_runs` makes of them, by a filter that gives one event for each: a batch, not a batch for each run."""
+        events = batch.events
+        places = list(compress(range(len(events)), verdicts))
+        others = [place for place, verdict in enumerate(verdicts) if not verdict]
+        part = self._run(batch.with_events([events[place] for place in places]))
+        if faults := self.filter.faults():
+            if self.filter.on_error != "pass":
+                gone = {id(event) for event, _ in faults}
+                places = [place for place, event in zip(places, part.events, strict=True) if id(event) not in gone]
+            part = self._settle(part, faults, dead)
+        whole = joined(batch, [part, batch.with_events([events[place] for place in others])])
+        made: dict[int, Event] = dict(zip(places + others, whole.events, strict=True))
+        whole.events = [made[place] for place in sorted(made)]
+        return whole
 
     def _by_runs(self, batch: Batch, verdicts: Sequence[bool | str], dead: list[tuple[str, Event, str]]) -> Batch:
         """Runs of equal verdict, so that order is kept. Text says why an event could not be judged: `on_error` decides."""
@@ -56,6 +75,12 @@ class Step:
         return joined(batch, parts)
 
     def _counted(self, batch: Batch, dead: list[tuple[str, Event, str]]) -> Batch:
+        result = self._run(batch)
+        if faults := self.filter.faults():
+            result = self._settle(result, faults, dead)
+        return result
+
+    def _run(self, batch: Batch) -> Batch:
         before = len(batch)
         flow = self.flow
         flow.filtered[self.name] += before
@@ -68,8 +93,6 @@ class Step:
             flow.drops[self.name, "filtered"] += before - after
         elif after > before:
             flow.made += after - before
-        if faults := self.filter.faults():
-            result = self._settle(result, faults, dead)
         return result
 
     def _apply(self, batch: Batch) -> Batch:
@@ -114,6 +137,10 @@ class Step:
         faults = list({id(event): (event, reason) for event, reason in reversed(faults)}.values())[::-1]  # once each
         self.flow.errors[self.name] += len(faults)
         if self.filter.on_error == "pass":
+            if self.filter.needs != "copy":  # other pipelines may have the same events
+                own = {id(event): event.copy() for event, _ in faults}
+                batch.events = [own.get(id(event), event) for event in batch.events]
+                faults = [(own[id(event)], reason) for event, reason in faults]
             for event, reason in faults:
                 earlier = event.get(ERROR)
                 event[ERROR] = f"{earlier}; {self.name}: {reason}" if earlier else f"{self.name}: {reason}"

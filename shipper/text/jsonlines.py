@@ -7,8 +7,7 @@ which no JSON line can bring but a plugin can, become null.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -16,21 +15,9 @@ import orjson
 
 from shipper.batch import Attrs, Batch, Event, merged
 from shipper.errors import Refused
+from shipper.text.objects import EMPTY, Fail, Objects
 
-__all__ = ["Fail", "Objects", "decode_lines", "decode_objects", "encode_lines", "written"]
-
-Fail = Callable[[int, bytes, str], Event]
-"""Called for a line that is no JSON object: its index, the line, and why; gives the event that takes its place.
-
-Not in the order of the lines: those that are no JSON come before those that are no object.
-"""
-
-# Lines joined by a comma alone can cross: `{"n":[3` and `4]}` are one object, and another line with two values
-# makes the count right again. So a random string stands between any two lines. It can be at every second place
-# of the result only if every line by itself is exactly one value; no line knows it, and it never leaves here.
-_MARK = secrets.token_hex(6)
-EMPTY = "empty line"
-_BETWEEN = f',"{_MARK}",\n'.encode()
+__all__ = ["Objects", "decode_lines", "decode_objects", "encode_lines", "encode_texts", "written"]
 
 
 def decode_lines(data: bytes, objects: Objects | None = None) -> list[Event]:
@@ -57,58 +44,6 @@ def decode_objects(data: bytes, fail: Fail) -> list[Event]:
     return Objects()(data, fail)
 
 
-class Objects:
-    """`decode_objects` with a memory: behind a chunk in which a line failed, trying all at once is a waste of time.
-
-    So one line in a hundred that is no JSON costs 1.3 times as much, not twice.
-    """
-
-    __slots__ = ("_wary",)
-
-    def __init__(self) -> None:
-        self._wary = False
-
-    def __call__(self, data: bytes, fail: Fail) -> list[Event]:
-        events = None if self._wary else _together(data)
-        if events is None:
-            events, failed = _one_by_one(data.split(b"\n"), fail)
-            self._wary = failed > 0
-        return events
-
-
-def _together(data: bytes) -> list[Event] | None:
-    """All lines at once, or None when only each by itself can tell."""
-    text = data.replace(b"\n", _BETWEEN)
-    between = (len(text) - len(data)) // (len(_BETWEEN) - 1)  # `count` would take a sixth of the whole time
-    try:
-        values: list[Any] = orjson.loads(b"".join((b"[", text, b"]")))
-    except orjson.JSONDecodeError:
-        return None
-    if len(values) != 2 * between + 1 or values[1::2] != [_MARK] * between:
-        return None
-    events = values[::2]
-    return events if set(map(type, events)) == {dict} else None
-
-
-def _one_by_one(lines: Sequence[bytes], fail: Fail) -> tuple[list[Event], int]:
-    """The slow twin of `_together`: each line by itself; and how many are no JSON."""
-    events: list[Any] = []
-    values = map(orjson.loads, lines)
-    failed = 0
-    while len(events) < len(lines):
-        try:
-            events.extend(values)  # what came before one that raises stays, and the next call goes on behind it
-        except orjson.JSONDecodeError as error:
-            at = len(events)
-            events.append(fail(at, lines[at], error.msg.partition(":")[0] if lines[at].strip() else EMPTY))
-            failed += 1
-    if set(map(type, events)) != {dict}:
-        for at, value in enumerate(events):
-            if type(value) is not dict:
-                events[at] = fail(at, lines[at], "not an object")
-    return events, failed
-
-
 def written(value: Any) -> Any:
     """A value that was read as JSON, as text; one nested too deep to be written as it is, for an output to refuse alone."""
     try:
@@ -131,23 +66,34 @@ def encode_lines(
         members = _members({name: attrs[name] for name in attrs if name != "message"}, timestamp_as)
         prefix = _prefix(head, members.values()) + b'"message":'
         return prefix + (b"}\n" + prefix).join(map(orjson.dumps, texts)) + b"}\n", len(texts), []
-    events = batch.events
+    prefix, tails, refused = _encoded(batch, head, timestamp_as)
+    return prefix + (b"\n" + prefix).join(tails) + b"\n" if tails else b"", len(tails), refused
+
+
+def encode_texts(batch: Batch) -> tuple[list[str], list[Refused]]:
+    """The same lines as texts, for who needs each by itself: to join them first and split them again costs a third more."""
+    if batch.is_lines:
+        return encode_lines(batch)[0].decode().split("\n")[:-1], []
+    prefix, tails, refused = _encoded(batch, b"", "timestamp")
+    return [(prefix + tail).decode() for tail in tails], refused
+
+
+def _encoded(batch: Batch, head: bytes, timestamp_as: str) -> tuple[bytes, list[bytes], list[Refused]]:
+    """What all lines begin with, what follows in each, and the events that cannot be JSON."""
+    events, attrs = batch.events, batch.attrs
     refused: list[Refused] = []
     try:
         tails = _tails(events, timestamp_as)
     except TypeError:
         events, tails, refused = _each_tail(events, attrs, timestamp_as)
-    if not events:
-        return b"", 0, refused
     members = _members(attrs, timestamp_as)
     mixed = [name for name in members if _some(events, name, timestamp_as)]
     for name in [name for name in mixed if _all(events, name, timestamp_as)]:
         del members[name]
         mixed.remove(name)
     if not members or (not mixed and all(events)):
-        prefix = _prefix(head, members.values())
-        return prefix + (b"\n" + prefix).join(tails) + b"\n", len(tails), refused
-    return _spliced(events, tails, head, members, mixed, timestamp_as=timestamp_as), len(tails), refused
+        return _prefix(head, members.values()), tails, refused
+    return b"", _spliced(events, tails, head, members, mixed, timestamp_as=timestamp_as), refused
 
 
 def _tails(events: Sequence[Event], timestamp_as: str) -> list[bytes]:
@@ -240,10 +186,10 @@ def _spliced(
     mixed: Sequence[str],
     *,
     timestamp_as: str,
-) -> bytes:
+) -> list[bytes]:
     """The lines of a batch in which some events carry some attributes themselves, or are empty."""
     prefixes: dict[tuple[bool, ...], bytes] = {}
-    parts: list[bytes] = []
+    lines: list[bytes] = []
     for event, tail in zip(events, tails, strict=True):
         shape = (bool(event), *[_some((event,), name, timestamp_as) for name in mixed])
         prefix = prefixes.get(shape)
@@ -251,5 +197,5 @@ def _spliced(
             carried = {name for name, own in zip(mixed, shape[1:], strict=True) if own}
             prefix = _prefix(head, [member for name, member in members.items() if name not in carried])
             prefixes[shape] = prefix = prefix if event else prefix.removesuffix(b",")
-        parts += (prefix, tail, b"\n")
-    return b"".join(parts)
+        lines.append(prefix + tail)
+    return lines

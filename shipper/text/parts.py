@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from shipper.batch import Event
@@ -37,6 +38,11 @@ class Parts:
 
     def __bool__(self) -> bool:
         return bool(self._open)
+
+    @property
+    def streams(self) -> Set[str]:
+        """Those with an unfinished line."""
+        return self._open.keys()
 
     @property
     def begin(self) -> int | None:

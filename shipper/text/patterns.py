@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONGEST", "TooSlow", "chunk_pattern", "compile_pattern", "line_pattern"]
+__all__ = ["LONGEST", "TooSlow", "compile_pattern", "line_pattern"]
 
 LONGEST = 64 * 1024
 """Characters of a line that a pattern is run on; `re` holds the interpreter while it runs."""
@@ -40,22 +40,6 @@ def _python_names(text: str) -> str:
         if char == "<" and tokens[at - 2 : at] == ["(", "?"] and tokens[at + 1 : at + 2] not in (["="], ["!"]):
             tokens[at] = "P<"
     return "".join(tokens)
-
-
-def chunk_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
-    """The pattern for `findall` over many lines: a row for each line, in which a last group holds a line without a match.
-
-    A row for each line is what it gives only when no match reached into another line, so the caller counts. None for a
-    pattern that can look over the end of its line (lookarounds, flags of its own, `\\A`): that runs line by line.
-    """
-    text = _within_lines(pattern)
-    if text is None:
-        return None
-    anchored = text.startswith("^") and "|" not in text
-    try:
-        return re.compile(rf"^(?:{'' if anchored else '.*?'}(?:{text}).*|(.*))$", pattern.flags | re.MULTILINE)
-    except re.error:
-        return None
 
 
 def line_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NoReturn
 
 from shipper.batch import NO_ATTRS, Attrs, Batch, Event
@@ -32,7 +33,8 @@ class Template:
     """The text itself, when there is no field in it."""
     prefix: str
     """The text before the first field."""
-    _holes: tuple[tuple[Get, Show], ...]
+    _holes: tuple[tuple[Get, Show, bool], ...]
+    """How a field is found and shown, and whether text is shown as it is."""
     _parts: tuple[str, ...]
     _format: str
 
@@ -40,17 +42,17 @@ class Template:
         literals, holes = _parsed(text)
         put = super().__setattr__
         put("text", text)
-        put("fields", tuple(path for path, _ in holes))
+        put("fields", tuple(path for path, _, _ in holes))
         put("literal", None if holes else literals[0])
         put("prefix", literals[0])
-        put("_holes", tuple((path.get, show) for path, show in holes))
+        put("_holes", tuple((path.get, show, plain) for path, show, plain in holes))
         put("_parts", tuple(part.replace("%", "%%") for part in literals))
         put("_format", "%s".join(self._parts))
 
     def render(self, event: Event, attrs: Attrs = NO_ATTRS) -> str | None:
         """The text for one event, or None where it has none."""
         values: list[str] = []
-        for get, show in self._holes:
+        for get, show, _ in self._holes:
             value = show(get(event, attrs))
             if value is None:
                 return None
@@ -67,15 +69,15 @@ class Template:
             return self.render({}, attrs)
         events = batch.events
         columns: list[list[str | None]] = []
+        sure = True  # that no value is missing
         form = self._parts[0]
-        for path, (get, show), part, own in zip(self.fields, self._holes, self._parts[1:], varies, strict=True):
+        for path, (get, show, plain), part, own in zip(self.fields, self._holes, self._parts[1:], varies, strict=True):
             if own:
-                if len(path.keys) == 1:
-                    key, rest = path.first, attrs.get(path.first)
-                    values = [event.get(key, rest) for event in events]
-                else:
-                    values = [get(event, attrs) for event in events]
-                columns.append([show(value) for value in values])
+                values = _values(path, get, events, attrs)
+                if not plain or set(map(type, values)) != {str}:
+                    values = [show(value) for value in values]
+                    sure = sure and None not in values
+                columns.append(values)
                 form += "%s" + part
             else:
                 text = show(get({}, attrs))
@@ -84,8 +86,8 @@ class Template:
                 form += text.replace("%", "%%") + part
         if form == "%s":
             return columns[0]
-        if len(columns) == 1:
-            return [None if value is None else form % (value,) for value in columns[0]]
+        if sure:
+            return [form % values for values in zip(*columns, strict=True)]
         return [None if None in values else form % values for values in zip(*columns, strict=True)]
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -136,6 +138,17 @@ def shown(value: Any) -> str | None:
     return None
 
 
+def _values(path: FieldPath, get: Get, events: list[Event], attrs: Attrs) -> list[Any]:
+    """What the field is in each event."""
+    if len(path.keys) > 1:
+        return [get(event, attrs) for event in events]
+    try:
+        return list(map(itemgetter(path.first), events))
+    except KeyError:
+        key, rest = path.first, attrs.get(path.first)
+        return [event.get(key, rest) for event in events]
+
+
 def _show(default: str | None) -> Show:
     def show(value: Any) -> str | None:
         if type(value) is str:
@@ -145,10 +158,10 @@ def _show(default: str | None) -> Show:
     return show
 
 
-def _parsed(text: str) -> tuple[list[str], list[tuple[FieldPath, Show]]]:
+def _parsed(text: str) -> tuple[list[str], list[tuple[FieldPath, Show, bool]]]:
     """The literal parts around the fields (one more than fields), and the fields."""
     literals = [""]
-    holes: list[tuple[FieldPath, Show]] = []
+    holes: list[tuple[FieldPath, Show, bool]] = []
     at = 0
     while brace := BRACE.search(text, at):
         start = brace.start()
@@ -165,7 +178,7 @@ def _parsed(text: str) -> tuple[list[str], list[tuple[FieldPath, Show]]]:
     return literals, holes
 
 
-def _hole(text: str, start: int, holes: list[tuple[FieldPath, Show]]) -> int:
+def _hole(text: str, start: int, holes: list[tuple[FieldPath, Show, bool]]) -> int:
     """Read the field that begins with the brace at `start`; where the text goes on behind it."""
     try:
         _, end = scan(text, start + 1)
@@ -181,9 +194,9 @@ def _hole(text: str, start: int, holes: list[tuple[FieldPath, Show]]) -> int:
     path = FieldPath(text[start + 1 : end])
     if rest.startswith(":%"):
         try:
-            holes.append((path, Moments(rest[1:]).show))
+            holes.append((path, Moments(rest[1:]).show, False))
         except ValueError as error:
             raise ValueError(f"column {end + 2} of {text!r}: {error}") from None
     else:
-        holes.append((path, _show(rest[1:] if rest else None)))
+        holes.append((path, _show(rest[1:] if rest else None), True))
     return close + 1

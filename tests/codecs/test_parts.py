@@ -147,3 +147,46 @@ def test_chunks_make_no_difference(kind: Any, line: Any, parts: list[tuple[str, 
             assert found == expected
             assert codec.unfinished == (fed - min(begins.values()) if begins else 0)
     assert codec.flush() == [event(stream, "".join(texts)) for stream, texts in held.items()]
+
+
+ODD = [
+    b"",
+    b" ",
+    b"\xe2\x80\xa8",
+    b"odd \xff",
+    b"\x00",
+    b"{x",
+    b"{}",
+    b"[1]",
+    cri("stdout", True, "a"),
+    cri("stdout", True, "b c") + b"\r",
+    cri("stderr", False, "p \xff"),
+    f"{T} stdout F:tag x".encode(),
+    f"{T} stdout P:tag x".encode(),
+    f"{T} stdout F".encode(),
+    f"{T} stdout X x".encode(),
+    f"{T} other F x".encode(),
+    b"2026-08-01T stdout F x",
+    b"2026-08-02T1 stdout F other day",
+    "２026-08-01T1 stdout F x".encode(),
+    docker("stdout", True, "a"),
+    docker("stderr", False, "p"),
+    docker("stdout", False, ""),
+    b'{"log":"x\\n","stream":"stdout"}',
+    b'{"log":"x\\n","stream":"stdout","time":1,"attrs":{"a":"b"}}',
+    b'{"log":"x\\n","stream":"stdout","tim":1}',
+    b'{"log":1,"stream":"stdout","time":""}',
+    b'{"log":"x\\n","stream":[],"time":""}',
+    b'{"log":["\\n"],"stream":"stdout","time":""}',
+    b'{"log":"x\\n","stream":"stdout","time":"","time":"2"}',
+]
+
+
+@pytest.mark.parametrize("kind", [Cri, Docker])
+@given(st.lists(st.sampled_from(ODD), min_size=1, max_size=10))
+def test_a_chunk_is_its_lines_whatever_they_are(kind: Any, lines: list[bytes]) -> None:
+    """Odd lines in a chunk change nothing for those beside them, nor what is said of what is held."""
+    whole, single = kind(), kind()
+    assert whole.decode(b"\n".join(lines)) == [event for line in lines for event in single.decode(line)]
+    assert whole.unfinished == single.unfinished
+    assert whole.flush() == single.flush()

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from delivery.helpers import Rig, rig
 
-from shipper import Attrs, Batch, Condition, Event, EventFilter, Filter
+from shipper import Attrs, Batch, Condition, Event, EventFilter, Filter, Template
+from shipper.codecs.ndjson import Ndjson
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.errors import Unavailable
 from shipper.filters.drop import Drop
+from shipper.filters.enrich import Enrich
+from shipper.filters.keep import Keep
 from shipper.filters.set import Set
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.chain import Pipeline
@@ -302,3 +305,43 @@ async def test_letters_that_cannot_be_written_turn_senders_away(tmp_path: Path) 
     await dead.close(0)
     await turns()
     assert (budget.used, flow.returned, flow.unaccounted) == (0, len(futures), 0)
+
+
+async def test_pipelines_that_change_nothing_share_the_events(tmp_path: Path) -> None:
+    """Attributes and choices are each pipeline's own; what one changes or marks, no other sees."""
+    rigs = [rig(tmp_path / name) for name in "abcd"]
+    pipes = [
+        pipeline(rigs[0], Enrich(fields={"team": Template("core")})),
+        pipeline(rigs[1], Keep(when=Condition("n == 2"))),
+        pipeline(rigs[2], Set(fields={"n": Template("7")})),
+        pipeline(rigs[3]),
+    ]
+    assert [pipe.changes for pipe in pipes] == [False, False, True, False]
+    assert [pipe.looks for pipe in pipes] == [False, True, True, False]
+    deliver(pipes, Batch(raw=b'{"n":1}\n{"n":2}', decode=Ndjson().decode))
+    for each in rigs:
+        each.stack.flush()
+    await turns()
+    assert [each.output.events_delivered for each in rigs] == [
+        [{"n": 1, "team": "core"}, {"n": 2, "team": "core"}],
+        [{"n": 2}],
+        [{"n": "7"}, {"n": "7"}],
+        [{"n": 1}, {"n": 2}],
+    ]
+
+
+def test_a_fault_marks_no_event_that_others_have(tmp_path: Path) -> None:
+    """A filter that changes nothing marks a copy."""
+
+    class Faulty(Keep):
+        def apply(self, batch: Batch) -> Batch:
+            self.fault(batch.events[0], "no")
+            return batch
+
+    subject = rig(tmp_path)
+    pipe = pipeline(subject, Faulty(when=Condition("n > 0")))
+    events: list[Event] = [{"n": 1}, {"n": 2}]
+    found = pipe.steps[0](Batch(events).share(), [])
+    assert events == [{"n": 1}, {"n": 2}]
+    assert found.events[0]["n"] == 1 and "no" in found.events[0]["shipper_error"]
+    assert found.events[1] is events[1]

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shipper.batch import NO_ATTRS, Attrs, Batch, Event
-from shipper.text.jsonlines import decode_lines, decode_objects, encode_lines
+from shipper.text.jsonlines import decode_lines, decode_objects, encode_lines, encode_texts
+from shipper.text.objects import Objects
 
 DEEP = b'{"a":' * 1023 + b"{}" + b"}" * 1023
 HOSTILE = [
@@ -63,6 +64,29 @@ def check(lines: list[bytes]) -> None:
 def test_no_line_reaches_into_another(lines: list[bytes]) -> None:
     """Whatever the lines are, a chunk gives what each line gives by itself, and says which were no objects."""
     check(lines)
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*HOSTILE, b'{"a":1}', b'{"a":1}', b""]), min_size=1, max_size=12),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_what_was_in_the_chunk_before_makes_no_difference(chunks: list[list[bytes]]) -> None:
+    """Behind lines that failed, few or many, the lines are read another way, and give the same."""
+    remembering = Objects()
+    for lines in chunks:
+        data, failed = b"\n".join(lines), set[int]()
+
+        def fail(index: int, line: bytes, why: str, failed: set[int] = failed) -> Event:
+            failed.add(index)
+            return {"raw": line, "why": why}
+
+        events, read = remembering(data, fail), failed.copy()
+        failed.clear()
+        assert events == [Objects()(line, lambda _, line, why: {"raw": line, "why": why})[0] for line in lines]
+        assert read == {index for index, value in enumerate(one_by_one(data)) if value is None}
 
 
 fragments = st.lists(
@@ -123,6 +147,23 @@ values = st.recursive(
 )
 keys = st.sampled_from(["host", "file", "timestamp", "@timestamp", "message", 'x"timestamp', "b"])
 some_events = st.lists(st.dictionaries(keys, values, max_size=4), min_size=1, max_size=6)
+
+
+@given(
+    st.lists(st.dictionaries(keys, values | st.sampled_from(["\ud800", ["\udfff"]]), max_size=4), max_size=6),
+    st.dictionaries(keys, values, max_size=3),
+    st.none() | st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line), min_size=1, max_size=4),
+)
+def test_texts_are_the_lines(events: list[Event], attrs: Event, raw: list[bytes] | None) -> None:
+    """One by one they are the lines that are written together, and the same events are refused."""
+
+    def batch() -> Batch:
+        return Batch(events, attrs=attrs) if raw is None else Batch(raw=b"\n".join(raw), attrs=attrs)
+
+    body, count, refused = encode_lines(batch())
+    texts, odd = encode_texts(batch())
+    assert "".join([text + "\n" for text in texts]).encode() == body
+    assert (len(texts), odd) == (count, refused)
 
 
 @given(some_events, st.dictionaries(keys, values, max_size=3), st.sampled_from(["timestamp", "@timestamp"]))

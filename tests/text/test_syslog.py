@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shipper.batch import Event
 from shipper.text.formats.syslog import Format, parse_chunk, parse_messages, parse_syslog
 
 NOW = datetime(2026, 8, 2, tzinfo=UTC).timestamp()
@@ -232,6 +233,48 @@ def test_fast_path_agrees_with_the_slow_one(lines: list[str]) -> None:
         assert parse_messages(lines, now=NOW, format=format) == each
         if lines and not any("\n" in line for line in lines):
             assert parse_chunk("\n".join(lines), now=NOW, format=format) == each
+
+
+BSD = st.sampled_from(
+    ["<34>Oct 11 22:14:15", "<34>Oct  1 22:14:15", "<192>Oct 11 22:14:15", "<034>Oct 11 22:14:15", "Oct 11 22:14:15", "<34>Feb 31 22:14:15",
+     "<34>Oct 11 22:14:15.5", "<34>Oct 1 22:14:15", "<34>Mon Oct 11 22:14:15", "\ufeff<34>Oct 11 22:14:15", "<34>Oct 11 25:14:15", "<34>1", "h",
+     "web-1.example.com", "10.0.0.1", "2001:db8::1", "2026", "Z", "UTC", "PST:", "-", ":", "", "app:", "app[1]:", "app[-]:", "app[]:", "a/b(x)[1.2]:",
+     "app[1]", "app[1]:x", "ä:", "app\u2028b:", "app\xa0[1]:", "\ufeffm", "m", "m: n", "\t", "\n", "2026-08-01T00:00:00Z", "[a]"]
+)  # fmt: skip
+
+
+@given(st.lists(st.lists(BSD, max_size=7).map(" ".join), max_size=5))
+@example(
+    ["<34>Oct 11 22:14:15 h app[1]: x", "<34>1 2026-08-01T00:00:00Z h a 1 - - x", "Oct 11 22:14:15 10.0.0.1 app: "]
+)
+@example(["<34>Oct 11 22:14:15 Z app: x", "<34>Oct 11 22:14:15 2026 app: x", "<34>Oct 11 22:14:15 h app[-]: x"])
+@settings(max_examples=600)
+def test_the_old_form_fast_and_slow(lines: list[str]) -> None:
+    """What takes BSD messages apart quickly gives what the careful reader gives, whatever stands where a host or a tag should."""
+    for format in ("auto", "rfc3164"):
+        for timezone in ("UTC", "Europe/Paris"):
+            each = [parse_syslog(line, now=NOW, format=format, timezone=timezone) for line in lines]
+            assert parse_messages(lines, now=NOW, format=format, timezone=timezone) == each
+
+
+def test_plain_lines_of_the_old_form_take_the_fast_path() -> None:
+    """Of many BSD messages of one second only the first reaches the slow reader, which makes its time."""
+    from shipper.text.formats.rfc3164 import parse_one, plainly
+
+    slow: list[str] = []
+
+    def other(line: str) -> Event | None:
+        slow.append(line)
+        return parse_one(line, NOW + 7200)
+
+    line = "{}Oct 12 22:14:15 {} {}: message"
+    shapes = [
+        line.format(*each)
+        for each in [("<34>", "h", "su"), ("", "web-1.example.com", "sshd[12]"), ("<0>", "10.0.0.1", "a/b.c")]
+    ]
+    made = list(map(plainly(other, NOW + 7200), shapes))
+    assert slow == shapes[:1]
+    assert made == [parse_one(each, NOW + 7200) for each in shapes]
 
 
 @given(st.text(max_size=200) | st.from_regex(r"<\d{1,3}>[ -~]{0,80}", fullmatch=True))

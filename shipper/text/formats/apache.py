@@ -6,12 +6,13 @@ https://httpd.apache.org/docs/2.4/logs.html#accesslog
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from shipper.batch import Event
 from shipper.text.formats.lines import Found, reader
 from shipper.text.timestamps import Memo, clf
 
-__all__ = ["APACHE", "parse_line", "parse_text"]
+__all__ = ["APACHE", "parse_line", "parse_many"]
 
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 LINE = re.compile(
@@ -58,12 +59,12 @@ def _bracketed(text: str) -> str:
 _times = Memo(_bracketed)
 
 
-def parse_text(text: str) -> Found:
+def parse_many(lines: Sequence[str]) -> Found:
     """The same for each line of a chunk: by its quotes, and a line in which anything is unusual by `parse_line`."""
     found: Found = []
     add = found.append
     times = _times
-    for line in text.split("\n"):
+    for line in lines:
         try:
             head, request, numbers, referer, between, agent, end = line.split('"')
             host, _, user, at = head.split(" ", 3)
@@ -105,4 +106,4 @@ def parse_text(text: str) -> Found:
     return found
 
 
-APACHE = reader(parse_line, parse_text)
+APACHE = reader(parse_line, parse_many)

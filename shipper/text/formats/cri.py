@@ -6,16 +6,16 @@ https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cr
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from shipper.batch import Event
 from shipper.text.formats.lines import Found, reader
 from shipper.text.timeforms import Memo
 
-__all__ = ["CRI", "DAYS", "LINE", "STREAMS", "parse_line", "parse_text"]
+__all__ = ["CRI", "LINE", "STREAMS", "parse_line", "parse_many", "same_day"]
 
 LINE = re.compile(r"(\d{4}-\d\d-\d\dT[^ \n]+) (stdout|stderr) ([FP](?::[^ \n]*)?)(?: (.*))?", re.ASCII | re.DOTALL)
 STREAMS = frozenset(("stdout", "stderr"))
-_TAGS = frozenset("FP")
 _DAY = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 
 
@@ -25,8 +25,18 @@ def _day(text: str) -> str:
     return text
 
 
-DAYS = Memo(_day)
-"""`DAYS[timestamp[:11]]`: a look-up for what begins as a timestamp does, ValueError for anything else."""
+_days = Memo(_day)
+
+
+def same_day(timestamp: str) -> tuple[str, str]:
+    """What all times of this day are between; ValueError for what does not begin as a timestamp does, or is no more than that.
+
+    To compare a text with both takes a third of the time of a look-up of its beginning.
+    """
+    day = _days[timestamp[:11]]
+    if timestamp == day:
+        raise ValueError(timestamp)
+    return day, day[:-1] + "U"
 
 
 def parse_line(text: str) -> Event | None:
@@ -38,22 +48,24 @@ def parse_line(text: str) -> Event | None:
     return {"timestamp": timestamp, "stream": stream, "message": message}
 
 
-def parse_text(text: str) -> Found:
+def parse_many(lines: Sequence[str]) -> Found:
     """The same for each line of a chunk."""
     found: Found = []
-    add = found.append
-    for line in text.split("\n"):
+    add, streams = found.append, STREAMS
+    low = high = ""  # a time of the same day as the last one is between these
+    for line in lines:
         try:
             timestamp, stream, tag, message = line.split(" ", 3)
-            DAYS[timestamp[:11]]
+            if not low < timestamp < high:
+                low, high = same_day(timestamp)
         except ValueError:
             add(parse_line(line))
             continue
-        if tag in _TAGS and stream in STREAMS and len(timestamp) > 11:
+        if (tag == "F" or tag == "P") and stream in streams:  # noqa: PLR1714  (a set would hash it)
             add({"timestamp": timestamp, "stream": stream, "message": message})
         else:
             add(parse_line(line))
     return found
 
 
-CRI = reader(parse_line, parse_text)
+CRI = reader(parse_line, parse_many)

@@ -8,7 +8,7 @@ import orjson
 
 from shipper.batch import Event
 from shipper.text.formats.lines import Found, Parsed, Reader
-from shipper.text.jsonlines import Objects
+from shipper.text.objects import Objects
 
 __all__ = ["json_reader", "parse_line"]
 
@@ -33,12 +33,12 @@ def json_reader() -> Reader:
             failed[index] = line.decode("utf-8", "replace")
             return {}
 
-        found = cast(Parsed, objects(raw, fail))
-        for index, line in failed.items():
-            found[index] = line
-        return found
+        found = cast(Found, objects(raw, fail))
+        for index in failed:
+            found[index] = None
+        return found, failed
 
     def text(chunk: str) -> Found:
-        return [None if isinstance(each, str) else each for each in data(chunk.encode("utf-8", "surrogatepass"))]
+        return data(chunk.encode("utf-8", "surrogatepass"))[0]
 
     return Reader(parse_line, text, data)

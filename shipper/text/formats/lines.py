@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
 
 from shipper.batch import Event
 
-__all__ = ["Found", "Line", "Parsed", "Reader", "by_line", "reader"]
+__all__ = ["Found", "Line", "Many", "Parsed", "Reader", "reader", "with_gaps"]
 
 Found = list[Event | None]
-Parsed = list[Event | str]
+Parsed = tuple[Found, dict[int, str]]
+"""And the lines that are not of the format, as text, by their number."""
 Line = Callable[[str], Event | None]
+Many = Callable[[list[str]], Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +25,29 @@ class Reader:
     text: Callable[[str], Found]
     """Lines separated by newlines."""
     data: Callable[[bytes], Parsed]
-    """The same as bytes, in which what is not UTF-8 becomes U+FFFD (and is no JSON); a line that is none, as text."""
+    """The same as bytes, in which what is not UTF-8 becomes U+FFFD (and is no JSON); and what was not read, as text."""
     slow: dict[str, str] = field(default_factory=dict)
     """Lines that were not read for want of time or for their length, and why; whoever asks clears it."""
 
 
-def reader(line: Line, text: Callable[[str], Found] | None = None, slow: dict[str, str] | None = None) -> Reader:
-    """A format that works on text; without `text`, line by line."""
-    chunk = text or by_line(line)
-
-    def data(raw: bytes) -> Parsed:
-        lines = raw.decode("utf-8", "replace")
-        found = chunk(lines)
-        if None not in found:
-            return cast(Parsed, found)
-        return [one if event is None else event for event, one in zip(found, lines.split("\n"), strict=True)]
-
-    return Reader(line, chunk, data, {} if slow is None else slow)
-
-
-def by_line(line: Line) -> Callable[[str], Found]:
-    """A chunk, each line by itself."""
+def reader(line: Line, many: Many, slow: dict[str, str] | None = None) -> Reader:
+    """A format that works on lines of text."""
 
     def text(chunk: str) -> Found:
-        return [line(each) for each in chunk.split("\n")]
+        return many(chunk.split("\n"))
 
-    return text
+    def data(raw: bytes) -> Parsed:
+        lines = raw.decode("utf-8", "replace").split("\n")
+        found = many(lines)
+        if all(found):
+            return found, {}
+        return found, {at: lines[at] for at, event in enumerate(found) if event is None}
+
+    return Reader(line, text, data, {} if slow is None else slow)
+
+
+def with_gaps(found: Found, gaps: Iterable[int]) -> Found:
+    """The same list, with None at these places, which ascend."""
+    for at in gaps:
+        found.insert(at, None)
+    return found

@@ -6,7 +6,7 @@ https://pkg.go.dev/github.com/kr/logfmt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from shipper.batch import Event
 from shipper.text.formats.lines import Found, reader
 
-__all__ = ["LOGFMT", "parse_line", "parse_text", "write_line"]
+__all__ = ["LOGFMT", "parse_line", "parse_many", "write_line"]
 
 # its four groups together are all that it matches
 _WORD = re.compile(r'([^\s"=]+)(?:(=)("(?:[^"\\]|\\.)*+"|[^\s"]*+))?(\s+|\Z)', re.DOTALL)
@@ -39,27 +39,58 @@ def parse_line(text: str) -> Event | None:
     return event if pairs else None
 
 
-def parse_text(text: str) -> Found:
-    """The same for each line of a chunk; a line without quotes is only split."""
+def parse_many(lines: Sequence[str]) -> Found:
+    """The same for each line of a chunk; a line without escapes is only split, at its quotes and at its spaces."""
     found: Found = []
-    for line in text.split("\n"):
+    for line in lines:
         if '"' in line:
-            found.append(parse_line(line))
+            try:
+                event = _quoted(line) if "\\" not in line else parse_line(line)
+            except ValueError:
+                event = parse_line(line)
+            found.append(event)
             continue
-        event: Event = {}
-        pairs = 0
-        for word in line.split():
-            key, equals, value = word.partition("=")
-            if not key:
-                pairs = 0
-                break
-            if equals:
-                event[key] = value
-                pairs += 1
-            else:
-                event[key] = True
-        found.append(event if pairs else None)
+        event = {}
+        pairs = _put(line.split(), event)
+        found.append(event if pairs and "" not in event else None)
     return found
+
+
+def _put(words: list[str], event: Event) -> bool:
+    """Put words without quotes into the event; whether one of them was a pair."""
+    pairs = False
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals:
+            event[key] = value
+            pairs = True
+        else:
+            event[key] = True
+    return pairs
+
+
+def _quoted(line: str) -> Event:
+    """The pairs of a line with quotes and no escapes; ValueError where anything else is in it."""
+    parts = line.split('"')  # by turns what is outside of quotes and what is inside
+    if len(parts) % 2 == 0:
+        raise ValueError("a quote that is not closed")
+    event: Event = {}
+    for outside, inside in zip(parts[:-1:2], parts[1::2], strict=True):
+        *words, key = outside.split()
+        if outside[-1] != "=" or (event and not outside[0].isspace()):
+            raise ValueError("quotes inside a word")
+        _put(words, event)
+        key, _, none = key.partition("=")
+        if none:
+            raise ValueError("quotes inside a value")
+        event[key] = inside
+    if end := parts[-1]:
+        if not end[0].isspace():
+            raise ValueError("quotes inside a word")
+        _put(end.split(), event)
+    if "" in event:
+        raise ValueError("no key")
+    return event
 
 
 def _unescaped(text: str) -> str:
@@ -93,4 +124,4 @@ def _pairs(prefix: str, fields: Mapping[str, Any]) -> Iterator[str]:
 _NO_KEY = re.compile(r'[\s"=\x00-\x20]')
 _QUOTE = re.compile(r'[\s"=\\\x00-\x1f\x7f]')
 
-LOGFMT = reader(parse_line, parse_text)
+LOGFMT = reader(parse_line, parse_many)

@@ -5,30 +5,34 @@ from __future__ import annotations
 import re
 
 from shipper.batch import Event
-from shipper.text.formats.lines import Found, Reader, reader
-from shipper.text.patience import LONG, PATIENCE, Guard, Patience, Ticking, TooSlow, has_longer
-from shipper.text.patterns import LONGEST, chunk_pattern
+from shipper.text.formats.lines import Found, Reader, reader, with_gaps
+from shipper.text.formats.rows import by_name, by_names
+from shipper.text.patience import LONG, PATIENCE, Guard, Patience, Ticking, TooSlow
+from shipper.text.patterns import LONGEST
 
 __all__ = ["by_pattern"]
 
 TOO_LONG = f"more than the {LONGEST} characters that a pattern is tried on"
+GROUPS = re.Match.groups
 
 
 def by_pattern(pattern: re.Pattern[str], patience: Patience = PATIENCE) -> Reader:
     """Searches each line; the fields are the named groups, but for those that are empty.
 
-    A line longer than 64 KiB is not searched: `re` holds the interpreter while it works. All lines are searched in
-    one call where the pattern allows it (`chunk_pattern`). A risky pattern runs against the clock (`patience`), on
-    lines of up to 8 KiB. What was not read for its length or its time is in the reader's `slow`.
+    A line longer than 64 KiB is not searched: `re` holds the interpreter while it works. A risky pattern runs against
+    the clock (`patience`), on lines of up to 8 KiB. What was not read for its length or its time is in the reader's `slow`.
     """
-    groups = sorted(pattern.groupindex.items(), key=lambda item: item[1])
-    names = tuple(name for name, _ in groups)
-    search = pattern.search
+    groups = {place: name for name, place in pattern.groupindex.items()}
+    names = [groups.get(place) for place in range(1, pattern.groups + 1)]
+    event = by_name(names)
+    events = by_names(names, lambda row: event(row) or None)
+    # `match` gives up where `search` would try `^` at every place of the line
+    search = pattern.match if pattern.pattern.startswith("^") and "|" not in pattern.pattern else pattern.search
     guard = Guard(pattern, patience=patience)
     longest, slow = guard.longest, dict[str, str]()
 
     def fields(text: str) -> Event | None:
-        found = search(text)
+        found = pattern.search(text)
         if not found:
             return None
         return {name: value for name, value in found.groupdict().items() if value} or None
@@ -43,49 +47,27 @@ def by_pattern(pattern: re.Pattern[str], patience: Patience = PATIENCE) -> Reade
             slow[text] = str(error)
             return None
 
-    def each(text: str) -> Found:
-        return [line(one) for one in text.split("\n")]
-
-    def patiently(text: str) -> Found:
+    def patiently(lines: list[str]) -> Found:
         with Ticking():
-            return each(text)
+            return list(map(line, lines))
 
-    def together(text: str) -> Found:
-        return [fields(one) for one in text.split("\n")]
+    def together(lines: list[str]) -> Found:
+        # one call of `findall` for all lines takes as long, as what keeps `[^"]*` within its line costs more than calls
+        found = list(map(search, lines))
+        made = events(map(GROUPS, filter(None, found)))
+        if len(made) == len(found):
+            return made
+        return with_gaps(made, [at for at, match in enumerate(found) if match is None])
 
-    def watched(text: str) -> Found:
+    def watched(lines: list[str]) -> Found:
+        bounded = max(map(len, lines)) <= longest
         if not guard.risky:
-            return each(text) if has_longer(text, longest) else rows(text)
-        if has_longer(text, longest):
-            return patiently(text)
+            return together(lines) if bounded else list(map(line, lines))
+        if not bounded:
+            return patiently(lines)
         try:
-            return guard.chunk(rows, text)
+            return patience.chunk(sum(map(len, lines)), lambda: together(lines))
         except TooSlow:
-            return patiently(text)
+            return patiently(lines)
 
-    whole = chunk_pattern(pattern)
-    if whole is None or not names:
-        rows = together
-        return reader(line, watched, slow)
-    findall, width = whole.findall, whole.groups
-    # a row that is full but for its last group is one that fits; with one group a row without a match looks so, too
-    named_only = len(names) == width - 1 > 1
-    places = tuple(place - 1 for _, place in groups)
-    blank = ("",) * width
-
-    def odd(row: tuple[str, ...]) -> Event | None:
-        if row[-1]:  # the whole of a line that does not fit
-            return None
-        return {name: row[place] for name, place in zip(names, places, strict=True) if row[place]} or None
-
-    def chunk(text: str) -> Found:
-        found = findall(text)
-        # fewer rows than lines: a match reached into the next line; a row of nothing: only the line can tell
-        if width == 1 or len(found) != text.count("\n") + 1 or blank in found:
-            return together(text)
-        if named_only:
-            return [dict(zip(names, row)) if row.count("") == 1 else odd(row) for row in found]  # noqa: B905
-        return [odd(row) for row in found]
-
-    rows = chunk
     return reader(line, watched, slow)

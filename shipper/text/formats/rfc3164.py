@@ -7,12 +7,13 @@ numbers, `*` and `.` before the time, `: %ASA-6-302013: ...`; no host, no tag, n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
 from shipper.batch import Event
-from shipper.text.formats.rfc5424 import BOM, priority
-from shipper.text.timeforms import offset, suffix, year_nearest
+from shipper.text.formats.rfc5424 import BOM, FACILITIES, SEVERITIES, priority
+from shipper.text.timeforms import ROOM, offset, suffix, year_nearest
 
 MONTHS = {
     name: number
@@ -35,6 +36,17 @@ STAMP = re.compile(
 )
 TOKEN = re.compile(r"(\S+)(?:\s+:(?=\s))?(?:\s|$)")
 TAG = re.compile(r"([^\s:\[\]]+)(?:\[([^\]\s]*)\](?::\s?|\s|$)|:(?:\s|$))")
+PLAIN = re.compile(
+    rf"(?:<(\d{{1,3}})>)?((?:{'|'.join(MONTHS)}) [ 1-3]\d \d\d:\d\d:\d\d) "
+    r"((?!(?:Z|UTC|GMT) )[A-Za-z][\w.-]*|\d{1,3}\.[\d.]+) ([!-9;-Z\\^-~]+)(?:\[([\w.]+)\])?: (?!\ufeff)(.*)",
+    re.ASCII | re.DOTALL,
+)
+"""What most senders write, in which nothing can be read in two ways: a host that is no zone and no year, then `app[pid]: `."""
+PRIORITIES = {
+    str(facility * 8 + severity): (facility_name, severity_name)
+    for facility, facility_name in enumerate(FACILITIES)
+    for severity, severity_name in enumerate(SEVERITIES)
+}
 
 
 def parse_one(line: str, now: float, zone: tzinfo = UTC) -> Event | None:
@@ -70,6 +82,40 @@ def parse_one(line: str, now: float, zone: tzinfo = UTC) -> Event | None:
         event["facility"], event["severity"] = names
     event["message"] = line[begin:].removeprefix(BOM)
     return event
+
+
+def plainly(other: Callable[[str], Event | None], now: float, zone: tzinfo = UTC) -> Callable[[str], Event | None]:
+    """What `parse_one` makes of a line, in a quarter of the time where it is written plainly; `other` gets the rest."""
+    match, priorities, times = PLAIN.match, PRIORITIES, _times(now // 3600, zone)
+
+    def parse(line: str) -> Event | None:
+        found = match(line)
+        if found is None:
+            return other(line)
+        digits, stamp, host, app, pid, message = found.groups()
+        when = times.get(stamp)
+        if when is None or (digits and digits not in priorities):
+            event = other(line)
+            if event is not None and "timestamp" in event:
+                if len(times) >= ROOM:
+                    times.clear()
+                times[stamp] = event["timestamp"]
+            return event
+        event = {"timestamp": when, "host": host, "app": app}
+        if pid:
+            event["pid"] = pid
+        if digits:
+            event["facility"], event["severity"] = priorities[digits]
+        event["message"] = message
+        return event
+
+    return parse
+
+
+@lru_cache(16)
+def _times(hour: float, zone: tzinfo) -> dict[str, str]:
+    """What was made in this hour of the times without a year and without a zone."""
+    return {}
 
 
 def _host(line: str, begin: int, stamp: re.Match[str]) -> tuple[str | None, int]:

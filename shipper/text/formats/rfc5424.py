@@ -110,6 +110,8 @@ def parse_many(lines: Sequence[str], other: Callable[[str], Event | None]) -> li
     append, priorities = events.append, PRIORITIES
     seen: dict[str, tuple[str, dict[str, str]]] = {}  # few senders say something new in it each time
     shapes: dict[str, Shape] = {}
+    low = high = ""  # a time of the same day as the last one is between these: a third of the time of a slice
+    opened = identity = name = ""  # of the last element with a single value
     for line in lines:
         try:
             head, stamp, host, app, pid, msgid, rest = line.split(" ", 6)
@@ -117,7 +119,13 @@ def parse_many(lines: Sequence[str], other: Callable[[str], Event | None]) -> li
         except (ValueError, KeyError):
             append(other(line))
             continue
-        if stamp[10:11] != "T" or not (host and app and pid and msgid and rest):
+        if not low <= stamp < high:
+            if stamp[10:11] != "T":
+                append(other(line))
+                continue
+            low, high = stamp[:11], stamp[:10] + "U"
+        named = host > "-" and app > "-" and pid > "-" and msgid > "-"  # all of them, and none is nil
+        if not rest or not (named or (host and app and pid and msgid)):
             append(other(line))
             continue
         event: Event = {
@@ -134,27 +142,31 @@ def parse_many(lines: Sequence[str], other: Callable[[str], Event | None]) -> li
             if not bracket:
                 append(other(line))
                 continue
-            known = seen.get(elements)
-            if known is not None:
+            parts = elements.split('"')
+            if len(parts) == 3 and parts[0] == opened and not parts[2] and "\\" not in elements:
+                event["structured_data"] = {identity: {name: parts[1]}}
+            elif (known := seen.get(elements)) is not None:
                 event["structured_data"] = {known[0]: known[1].copy()}
             else:
-                known = plain(elements, shapes)
+                known = plain(elements, parts, shapes)
                 if known is None:
                     append(other(line))
                     continue
                 event["structured_data"] = {known[0]: known[1]}
-                if len(seen) < REMEMBERED:
+                if len(parts) == 3:
+                    opened, identity, name = parts[0], known[0], *known[1]
+                elif len(seen) < REMEMBERED:
                     seen[elements] = known
         elif rest[:2] == "- ":
             message = rest[2:]
         else:
             append(other(line))
             continue
-        event["message"] = message if message[:1] != BOM else message[1:]
-        if host == "-" or app == "-" or pid == "-" or msgid == "-":
-            for name in ("host", "app", "pid", "msgid"):
-                if event[name] == "-":
-                    del event[name]
+        event["message"] = message if message < BOM else message.removeprefix(BOM)
+        if not named:
+            for field in ("host", "app", "pid", "msgid"):
+                if event[field] == "-":
+                    del event[field]
         append(event)
     return events
 
@@ -162,14 +174,13 @@ def parse_many(lines: Sequence[str], other: Callable[[str], Event | None]) -> li
 Shape = tuple[list[str], str, tuple[str, ...]]
 
 
-def plain(elements: str, shapes: dict[str, Shape]) -> tuple[str, dict[str, str]] | None:
+def plain(elements: str, parts: list[str], shapes: dict[str, Shape]) -> tuple[str, dict[str, str]] | None:
     """One element without its last bracket, `[id a="1" b="2"`, as its id and its values; None for all that is not plain.
 
-    `shapes` remembers what stood between the values, so that names are looked at once in a chunk.
+    `parts` is what stands between its quotes; `shapes` remembers what stood between the values, so that names are looked at once in a chunk.
     """
     if "\\" in elements:
         return None
-    parts = elements.split('"')
     between = parts[::2]
     shape = shapes.get(parts[0])
     if shape is None or shape[0] != between:

@@ -36,9 +36,17 @@ def parse_messages(
 ) -> list[Event | None]:
     """What `parse_syslog` makes of each message; they may hold newlines."""
     reader = _reader(now, format, timezone)
+    if format == "rfc5424":
+        return rfc5424.parse_many(messages, reader)
+    plainly = rfc3164.plainly(reader, now, zone_named(timezone or "UTC"))
     if format == "rfc3164":
-        return list(map(reader, messages))
-    return rfc5424.parse_many(messages, reader)
+        return list(map(plainly, messages))
+    if messages and not rfc5424.BEGINNING.match(messages[0]):  # the others are most likely no RFC 5424 either
+        plainly = rfc3164.plainly(
+            lambda message: rfc5424.parse_many((message,), reader)[0], now, zone_named(timezone or "UTC")
+        )
+        return list(map(plainly, messages))
+    return rfc5424.parse_many(messages, plainly)
 
 
 def _reader(now: float, format: Format, timezone: str | None) -> Callable[[str], Event | None]:

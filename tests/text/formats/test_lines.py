@@ -95,9 +95,8 @@ def test_a_chunk_is_its_lines(name: str, lines: list[str]) -> None:
     expected = [reader.line(line) for line in lines]
     text = "\n".join(lines)
     assert reader.text(text) == expected
-    assert reader.data(text.encode()) == [
-        line if event is None else event for line, event in zip(lines, expected, strict=True)
-    ]
+    unread = {at: line for at, (line, event) in enumerate(zip(lines, expected, strict=True)) if event is None}
+    assert reader.data(text.encode()) == (expected, unread)
 
 
 GOLDEN: list[tuple[str, str, Event | None]] = [
@@ -165,6 +164,33 @@ def test_logfmt_comes_back(event: Event) -> None:
     assert LOGFMT.line(line) == event
 
 
+PIECES: dict[str, list[str]] = {
+    "logfmt": ["a", "b", "=", "=", '"', '"', '="', '" ', " ", "\\", "\t", "\u2028", "\x1f", "é"],
+    "csv": ["a", "b", ",", ",", '"', '"', '""', '",', ',"', "\r", "\x00", " ", "é", "a,b,c", '"a","b","c"'],
+    "klog": ["I0801 12:00:00.1", "I0801 12:00:00", "E0230 12:00:00.1", ".", " 1 ", "1", "f.go:1] ", "f.go:1]", "x", "", "٣", "\r"],
+    "docker": ['{"log":"a\\n"', '{"log":"b"', ',"stream":"stdout"', ',"stream":1', ',"time":"t"', ',"time":[]', ',"attrs":{"a":1}', "}", "{}", "x", "null"],
+    "cri": ["2026-08-01T1", "2026-08-01T", "2026-08-02T1", "２026-08-01T1", " stdout", " stderr", " F", " P", " F:x", " ", "x", "é", "\r"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(PIECES))
+@settings(max_examples=400)
+@given(data=st.data())
+def test_a_chunk_is_its_lines_however_they_are_made(name: str, data: st.DataObject) -> None:
+    """What takes a chunk apart quickly gives what the obvious way gives for each line, made of the parts of the format."""
+    reader = READERS[name]
+    lines = data.draw(
+        st.lists(st.lists(st.sampled_from(PIECES[name]), max_size=12).map("".join), min_size=1, max_size=5)
+    )
+    assert reader.text("\n".join(lines)) == [reader.line(line) for line in lines]
+
+
+def test_many_open_quotes_take_no_longer_than_their_lines() -> None:
+    """Lines of CSV that all leave a quote open, even when read inside of quotes, are none, and those behind them are read."""
+    lines = ['a","b'] * 2_000 + ["a,b,c"]
+    assert READERS["csv"].text("\n".join(lines)) == [*[None] * 2_000, {"x": "a", "y": "b", "z": "c"}]
+
+
 def test_logfmt_of_other_values() -> None:
     """Nested fields have dotted keys, lists are JSON, a key never breaks the line."""
     assert write_line({"a": {"b": 1, "c": None}, "d": [1, "x"], "e f=": True, "g": 0.5}) == (
@@ -186,6 +212,17 @@ def test_logfmt_of_other_values() -> None:
 def test_auto_tells_formats_apart(line: str, expected: str) -> None:
     """Each line is read as what it looks like; what looks like nothing is left alone."""
     assert kind(line) == expected
+
+
+def test_auto_reads_json_the_same_whatever_is_beside_it() -> None:
+    """A chunk of nothing but JSON is read at once; lines in it that are not UTF-8 give what they give in a mixture."""
+    reader = READERS["auto"]
+    lines = [b'{"a":1}', b'{"a":"\xff"}', b"{broken", b'{"log":"x\\n","stream":"stdout","time":"t"}', b"{}"]
+    found, unread = reader.data(b"\n".join(lines))
+    assert found == [{"a": 1}, {"a": "\ufffd"}, None, {"timestamp": "t", "stream": "stdout", "message": "x"}, {}]
+    assert unread == {2: "{broken"}
+    mixed, others = reader.data(b"\n".join([*lines, b"plain"]))
+    assert (mixed, others) == ([*found, None], {2: "{broken", 5: "plain"})
 
 
 def test_auto_reads_a_mixture() -> None:
