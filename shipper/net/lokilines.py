@@ -9,7 +9,7 @@ import orjson
 
 from shipper.batch import Batch, Event, merged
 from shipper.net.lokilimits import Unfit
-from shipper.text.jsonlines import encode_lines
+from shipper.text.jsonlines import encode_texts
 
 __all__ = ["LineForm", "cut", "lines_of"]
 
@@ -44,11 +44,9 @@ def cut(line: str, most: int) -> str:
 
 def _whole(batch: Batch) -> list[str]:
     """Each event with its attributes as one line."""
-    body, _, refused = encode_lines(batch)
+    lines, refused = encode_texts(batch)
     if refused:
         raise Unfit(refused[0].reason)
-    lines = body.decode().split("\n")
-    lines.pop()
     return lines
 
 

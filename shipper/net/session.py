@@ -11,7 +11,6 @@ import ssl
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from shipper.clock import Clock
@@ -78,12 +77,15 @@ class Session:
         self._auth = auth.header() if auth else None
         self._proxy = proxy
         self._headers = {name: value.reveal() for name, value in (headers or {}).items()}
+        asked = [*urls, *((proxy,) if proxy else ())]
         secrets = [*self._headers.values(), *((self._auth or "").partition(" ")[2:])]
         secrets += [value.reveal() for value in vars(auth).values() if isinstance(value, Secret)] if auth else []
-        secrets += [value for url in (*urls, *((proxy,) if proxy else ())) for value in secrets_of(url)]
+        secrets += [value for url in asked for value in secrets_of(url)]
         self._hidden = hider(secrets)
         self._client: _Client | None = None
         self._all: set[_Client] = set()
+        self._plain = bool(asked) and self._tls == Tls() and all(url.reveal().startswith("http://") for url in asked)
+        """Nobody is asked over TLS: the system's certificates (20 ms, 2.5 MB) are not read."""
         self._context: tuple[Any, ssl.SSLContext] | None = None
         self._trouble = ""
         self._opened = False
@@ -93,7 +95,8 @@ class Session:
         """Raises OSError when the files of `tls` are no use. Nothing is connected yet."""
         import aiohttp  # noqa: F401
 
-        self._context = self._tls.stamp(), self._tls.client(self._scope)
+        if not self._plain:
+            self._context = self._tls.stamp(), self._tls.client(self._scope)
         self._opened = True
 
     async def close(self) -> None:
@@ -166,7 +169,11 @@ class Session:
             mine["Authorization"] = self._auth
         elif who:
             mine["Authorization"] = Basic(user=who[0], password=Secret(who[1])).header()
-        parts = BytesIO(body) if len(body) >= LARGE else None
+        parts = None
+        if len(body) >= LARGE:
+            from shipper.net.sending import Body
+
+            parts = Body(body)
         async with client.request(
             method,
             without_userinfo(url),
@@ -180,7 +187,7 @@ class Session:
             data = await _read(answer, most if fine else EXCERPT)
             if data is None:
                 raise Unavailable(f"{url} answered more than {most} bytes")
-            if fine and parts is not None and parts.tell() < len(body):  # whatever it took, it was not all
+            if fine and parts is not None and parts.sent < len(body):  # whatever it took, it was not all
                 raise Unavailable(f"{url} answered before it was sent all of the request")
             return Answer(answer.status, answer.headers, data)
 
@@ -215,7 +222,7 @@ class Session:
         if self._names is None:
             self._names = Names()
         stamp = self._tls.stamp()
-        if self._context is None or self._context[0] != stamp:
+        if not self._plain and (self._context is None or self._context[0] != stamp):
             try:
                 self._context = stamp, self._tls.client(self._scope)
             except OSError:
@@ -223,7 +230,7 @@ class Session:
                     raise
                 # a file is being replaced right now: what was read before serves until the next time
         connector = aiohttp.TCPConnector(
-            ssl=self._context[1],
+            ssl=True if self._context is None else self._context[1],
             resolver=self._names,
             limit=0,  # the core limits requests, so there are never more connections than its `concurrency`
             ttl_dns_cache=int(FRESH // 2),

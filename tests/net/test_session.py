@@ -433,3 +433,22 @@ async def test_a_request_that_failed_leaves_nothing_behind(where: str) -> None:
             assert [sys.getrefcount(each) for each in bodies] == [3, 3, 3]
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({"urls": [Url("http://127.0.0.1:9/")]}, False),
+        ({"urls": [Url("https://127.0.0.1:9/")]}, True),
+        ({"urls": [Url("http://127.0.0.1:9/"), Url("HTTPS://127.0.0.1:9/")]}, True),
+        ({"urls": [Url("http://127.0.0.1:9/")], "proxy": Url("https://127.0.0.1:9/")}, True),
+        ({"urls": [Url("http://127.0.0.1:9/")], "tls": Tls(insecure_skip_verify=True)}, True),
+        ({}, True),
+    ],
+)
+async def test_certificates_are_read_for_those_who_are_asked_over_tls(options: dict[str, Any], needed: bool) -> None:
+    """Without TLS anywhere the system's certificates are not read; wherever it may be spoken they are, at the start."""
+    async with session(**options) as made:
+        assert (made._context is not None) is needed
+        assert made._fresh().inner.connector is not None
+        assert (made._context is not None) is needed

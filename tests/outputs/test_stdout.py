@@ -13,9 +13,11 @@ import pytest
 
 from shipper.batch import Batch, Piece
 from shipper.codecs.ndjson import Ndjson
+from shipper.component import Scope
 from shipper.errors import Unavailable
-from shipper.outputs.stdout import Stdout
-from shipper.testing import check_output
+from shipper.outputs.stdout import GIVEN_UP, Stdout
+from shipper.share import Share
+from shipper.testing import FakeClock, check_output
 
 
 def printing(fd: int) -> Stdout:
@@ -132,3 +134,105 @@ async def test_socket() -> None:
 async def test_encodes_with_its_codec() -> None:
     """Events are written as the codec writes them."""
     assert list(Stdout(codec=Ndjson()).encode(Batch([{"a": 1}], attrs={"h": "x"}))) == [Piece(b'{"h":"x","a":1}\n', 1)]
+
+
+def workers(fd: int, common: Path, clock: FakeClock | None = None) -> list[Stdout]:
+    """Two that print on the same output."""
+    made = [printing(fd), printing(fd)]
+    for index, output in enumerate(made):
+        output.scope = Scope("out", clock=clock, share=Share(index, 2), common=common)
+    return made
+
+
+async def test_workers_print_in_turn(pipe: tuple[int, int], tmp_path: Path) -> None:
+    """Requests that are longer than a pipe takes at once are not mixed: each comes whole."""
+    reader, writer = pipe
+    outputs = workers(writer, tmp_path)
+    pieces = [Piece(b'{"w":%d,"m":"%b"}\n' % (index, b"x" * 30_000), 1) for index in (0, 1)]
+    for output in outputs:
+        await output.open()
+
+    async def printed(index: int) -> None:
+        for _ in range(15):
+            await outputs[index].write([pieces[index]] * 3)
+
+    writing = [asyncio.ensure_future(printed(index)) for index in (0, 1)]
+    body = await read_all(reader, 45 * (len(pieces[0].body) + len(pieces[1].body)))
+    await asyncio.gather(*writing)
+    lines = body.splitlines(keepends=True)
+    requests = [lines[at : at + 3] for at in range(0, 90, 3)]
+    assert all(request in ([pieces[0].body] * 3, [pieces[1].body] * 3) for request in requests)
+    assert lines.count(pieces[0].body) == 45
+    for output in outputs:
+        await output.close()
+
+
+async def test_a_worker_that_is_killed_in_a_line_leaves_a_whole_one_to_the_next(
+    pipe: tuple[int, int], tmp_path: Path
+) -> None:
+    """Who prints next begins on a line of its own, and only that one does."""
+    reader, writer = pipe
+    dying, other = workers(writer, tmp_path)
+    for output in (dying, other):
+        await output.open()
+    writing = asyncio.ensure_future(dying.write([Piece(b'{"m":"' + b"x" * 200_000 + b'"}\n', 1)]))
+    await full(writer)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    waiting = asyncio.ensure_future(other.write([Piece(b'{"n":1}\n', 1)]))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert dying._turn is not None
+    os.close(dying._turn._fd)  # as the kernel does it
+    os.read(reader, 1_000_000)
+    await waiting
+    await other.write([Piece(b'{"n":2}\n', 1)])
+    assert os.read(reader, 100) == b'\n{"n":1}\n{"n":2}\n'
+    await other.close()
+
+
+async def test_what_a_worker_has_begun_is_finished_first(pipe: tuple[int, int], tmp_path: Path) -> None:
+    """A request that was given up half way keeps its turn until it comes again; when it does not, the others go on."""
+    reader, writer = pipe
+    clock = FakeClock()
+    one, two = workers(writer, tmp_path, clock)
+    for output in (one, two):
+        await output.open()
+    pieces = [Piece(b'{"m":"' + b"x" * 100_000 + b'"}\n', 1)]
+    for comes_again in (True, False):
+        writing = asyncio.ensure_future(one.write(pieces))
+        await full(writer)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        waiting = asyncio.ensure_future(two.write([Piece(b'{"n":1}\n', 1)]))
+        await asyncio.sleep(0)
+        if comes_again:
+            again = asyncio.ensure_future(one.write(pieces))
+            assert await read_all(reader, len(pieces[0].body)) == pieces[0].body
+            await again
+            await clock.advance(1)
+            await waiting
+            assert os.read(reader, 100) == b'{"n":1}\n'
+        else:
+            os.read(reader, 1_000_000)
+            await one.idle()
+            await clock.advance(1)
+            assert not waiting.done()
+            await clock.advance(GIVEN_UP)
+            await one.idle()
+            await clock.advance(1)
+            await waiting
+            assert os.read(reader, 100) == b'\n{"n":1}\n'
+    for output in (one, two):
+        await output.close()
+
+
+async def test_one_process_takes_no_turns(pipe: tuple[int, int], tmp_path: Path) -> None:
+    """Where nobody else prints, there is no lock."""
+    output = printing(pipe[1])
+    output.scope = Scope("out", common=tmp_path)
+    await output.open()
+    await output.write(numbered(1))
+    assert list(tmp_path.iterdir()) == []
