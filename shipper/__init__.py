@@ -2,12 +2,13 @@
 
 For authors of plugins this page is the API, all of it. The house, room by room:
 
-- words: `batch` (what flows), `errors` (what happens next), `options` (how options are declared), `clock`
+- words: `batch` (what flows), `errors` (what happens next), `options` (how options are declared), `clock`, `share`
 - contract: `component` (input, filter, output, codec), `policy` (delivery), `text/` (paths, templates, conditions, formats)
 - tools for plugins: `files/` (tailing), `net/` (HTTP, listeners, TLS, authentication)
 - plugins, one file each, named as the configuration names them: `inputs/ filters/ outputs/ codecs/`
 - core, which knows kinds and never names: `registry`, `config/`, `delivery/`, `pipeline/`
-- doors: `cli/` (one file a command), `api/` (health, metrics, status), `testing/` (drivers, checks and fakes for plugins)
+- doors: `cli/` (one file a command), `api/` (health, metrics, status), `workers/` (several processes),
+  `testing/` (drivers, checks and fakes for plugins)
 
 Imports go down only; `tests/test_floors.py` holds them to it.
 """

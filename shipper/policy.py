@@ -34,7 +34,7 @@ class BufferPolicy(Group):
         Meta(
             ge=0,
             description="Room on disk, used only while the destination is behind; 0 keeps what waits in memory. "
-            "1GiB by default where the destination is on the network.",
+            "1GiB by default where the destination is on the network. Divided among `workers`.",
         ),
     ] = Size(0)
     when_full: Annotated[
@@ -54,7 +54,9 @@ class Delivery(Group):
     """The core's options of every output, never mixed with the component's own."""
 
     batch: BatchPolicy = option(BatchPolicy)
-    concurrency: Annotated[int, Meta(ge=1, le=1000, description="Requests at a time; 1 keeps order.")] = 2
+    concurrency: Annotated[
+        int, Meta(ge=1, le=1000, description="Requests at a time, in each of several `workers`; 1 keeps order.")
+    ] = 2
     timeout: Annotated[Duration, Meta(gt=0, description="Longest time for one request.")] = Duration(60)
     retry: RetryPolicy = option(RetryPolicy)
     buffer: BufferPolicy = option(BufferPolicy)
@@ -70,7 +72,10 @@ class DeadLetterPolicy(Group):
     """How much of what no destination takes is kept, for each component that sets events aside."""
 
     max_bytes: Annotated[
-        Size, Meta(ge=2**20, description="Room for the dead letters of one component, all of its files together.")
+        Size,
+        Meta(
+            ge=2**20, description="Room for the dead letters of one component, all of its files and `workers` together."
+        ),
     ] = Size(2**30)
     rotate: Annotated[
         Size,

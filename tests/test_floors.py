@@ -14,11 +14,11 @@ HOUSE = ROOT / "shipper"
 FILES = sorted(HOUSE.rglob("*.py"))
 PLUGIN_ROOMS = {"inputs", "filters", "outputs", "codecs"}
 
-WORDS = {"batch", "errors", "options", "clock"}
+WORDS = {"batch", "errors", "options", "clock", "share"}
 CONTRACT = {"text", "component", "policy"}
 TOOLS = {"files", "net"}
 CORE = {"registry", "config", "delivery", "pipeline"}
-DOORS = {"api", "cli", "__main__"}
+DOORS = {"api", "cli", "workers", "__main__"}
 PUBLIC = {""}  # `from shipper import ...`
 
 MAY_IMPORT = {

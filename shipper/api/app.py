@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 
 from shipper.api.metrics import page
@@ -15,17 +16,45 @@ from shipper.net.auth import Bearer, accepts
 from shipper.pipeline.observe import log
 from shipper.pipeline.runner import Runner
 
+OPEN = ("/livez", "/readyz", "/metrics")
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
-class Api:
-    """The admin endpoint: loopback unless told; beyond it only health and metrics go without the token."""
 
-    def __init__(self, options: ApiOptions, runner: Runner, data_dir: Path) -> None:
+class Pages:
+    """What one process says of itself."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.status = Status(runner)
+
+    def __call__(self, path: str) -> Answer:
+        if path == "/livez":
+            return Answer(200, "ok\n")
+        if path == "/readyz":
+            reasons = not_ready(self.runner)
+            return Answer(503, "\n".join(reasons) + "\n") if reasons else Answer(200, "ok\n")
+        if path == "/metrics":
+            return Answer(200, page(self.runner), PROMETHEUS)
+        if path == "/status":
+            return Answer(200, json.dumps(self.status(), indent=2) + "\n", "application/json")
+        return other(path)
+
+
+def other(path: str) -> Answer:
+    """What there is no page for."""
+    if path == "/":
+        return Answer(200, "shipper: /livez /readyz /metrics /status\n")
+    return Answer(404, "there are /livez, /readyz, /metrics and /status\n")
+
+
+class Admin:
+    """The endpoint: loopback unless told; beyond it only health and metrics go without the token."""
+
+    def __init__(self, options: ApiOptions, data_dir: Path) -> None:
         host, _, port = str(options.listen).rpartition(":")
         self.options = options
-        self.runner = runner
         self.file = data_dir / "api"
         self.host = host.strip("[]") or "127.0.0.1"
-        self.status = Status(runner)
         self.server = Server(self.host, int(port), self.handle)
 
     async def start(self) -> None:
@@ -50,25 +79,15 @@ class Api:
         if self.file.exists() and self.file.read_text() == self.server.address + "\n":
             self.file.unlink(missing_ok=True)
 
-    def handle(self, request: Request) -> Answer:
+    def page(self, path: str) -> Answer | Awaitable[Answer]:
+        """What a path answers to who may ask."""
+        raise NotImplementedError
+
+    def handle(self, request: Request) -> Answer | Awaitable[Answer]:
         if not self._host_is_ours(request):
             return Answer(403, "this Host is not served\n")
-        if request.path == "/livez":
-            return Answer(200, "ok\n")
-        if request.path == "/readyz":
-            reasons = not_ready(self.runner)
-            return Answer(503, "\n".join(reasons) + "\n") if reasons else Answer(200, "ok\n")
-        if request.path == "/metrics":
-            return Answer(200, page(self.runner), "text/plain; version=0.0.4; charset=utf-8")
-        return self._refusal(request) or self._known(request)
-
-    def _known(self, request: Request) -> Answer:
-        """What only those may see who are on this machine or have the token."""
-        if request.path == "/status":
-            return Answer(200, json.dumps(self.status(), indent=2) + "\n", "application/json")
-        if request.path == "/":
-            return Answer(200, "shipper: /livez /readyz /metrics /status\n")
-        return Answer(404, "there are /livez, /readyz, /metrics and /status\n")
+        refusal = None if request.path in OPEN else self._refusal(request)
+        return refusal or self.page(request.path)
 
     def _refusal(self, request: Request) -> Answer | None:
         token = self.options.token
@@ -85,6 +104,17 @@ class Api:
         host = request.headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
         return is_loopback(name.strip("[]"))
+
+
+class Api(Admin):
+    """Of one process."""
+
+    def __init__(self, options: ApiOptions, runner: Runner, data_dir: Path) -> None:
+        super().__init__(options, data_dir)
+        self.pages = Pages(runner)
+
+    def page(self, path: str) -> Answer:
+        return self.pages(path)
 
 
 def is_loopback(host: str) -> bool:

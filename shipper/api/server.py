@@ -7,7 +7,8 @@ It answers GET and HEAD, reads no bodies, and bounds what it reads: HTTP/1.1 (RF
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -36,11 +37,12 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Request], Answer]
+Handler = Callable[[Request], Answer | Awaitable[Answer]]
+"""What it returns is awaited when it is no answer yet: one that others have to be asked for."""
 
 
 class Server:
-    """Listens on one address; port 0 takes any free one, `address` says which it became."""
+    """Listens on one address; port 0 takes any free one, `address` says which it became. Or on a socket of a path."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
         self.host = host
@@ -54,6 +56,10 @@ class Server:
     async def start(self) -> None:
         self.server = await asyncio.start_server(self._serve, self.host, self.port, limit=MAX_HEAD)
         self.port = self.server.sockets[0].getsockname()[1]
+
+    async def start_on(self, bound: socket.socket) -> None:
+        """On a Unix socket that is bound."""
+        self.server = await asyncio.start_unix_server(self._serve, sock=bound, limit=MAX_HEAD)
 
     @property
     def address(self) -> str:
@@ -104,14 +110,15 @@ class Server:
                 return False
         if self.open.pop(writer, None) is not None:
             self.open[writer] = False  # and at the end of the line
-        request = parse(head, str((writer.get_extra_info("peername") or ("",))[0]))
+        request = parse(head, _peer(writer))
         if request is None or brings_body(request):
             await self._answer(writer, Answer(400, "not a request this server understands\n"), keep=False)
             return False
         if request.method not in ("GET", "HEAD"):
             answer = Answer(405, "GET only\n", headers={"Allow": "GET, HEAD"})
         else:
-            answer = self.handler(request)
+            found = self.handler(request)
+            answer = found if isinstance(found, Answer) else await found
         keep = request.headers.get("connection", "").lower() != "close" and head[:-4].split(b"\r\n")[0].endswith(b"1.1")
         await self._answer(writer, answer, keep, body=request.method != "HEAD")
         if writer in self.open:
@@ -132,6 +139,11 @@ class Server:
         writer.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (content if body else b""))
         async with asyncio.timeout(PATIENCE):
             await writer.drain()
+
+
+def _peer(writer: asyncio.StreamWriter) -> str:
+    name = writer.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""  # of a Unix socket it is its path, or nothing
 
 
 def brings_body(request: Request) -> bool:

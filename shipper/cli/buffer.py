@@ -18,6 +18,7 @@ from shipper.config.model import Config
 from shipper.delivery.buffers import identity
 from shipper.delivery.inspect import Buffer, buffers, look
 from shipper.registry import PluginError, Registry
+from shipper.workers.folders import data_dirs
 
 
 @click.group("buffer", cls=Tidy, epilog=example("shipper buffer ls"))
@@ -82,15 +83,13 @@ def export(paths: Sequence[Path], name: str, raw: bool) -> None:
     out.flush()
 
 
-def root(config: Config) -> Path:
-    return Path(config.data_dir) / "buffers"
-
-
 def chosen(config: Config, name: str | None) -> list[Buffer]:
+    """Those of this name, or all; of every worker."""
     mine = {spec.name: identity(spec.type_name, spec.make()) for spec in config.outputs.values()}
-    found = [buffer for buffer in buffers(root(config), mine) if name in (None, buffer.name)]
+    roots = [folder / "buffers" for folder in data_dirs(Path(config.data_dir))]
+    found = [buffer for root in roots for buffer in buffers(root, mine) if name in (None, buffer.name)]
     if name is not None and not found:
-        raise click.ClickException(f"there is no buffer of {name!r} in {root(config)}")
+        raise click.ClickException(f"there is no buffer of {name!r} in {' or '.join(map(str, roots))}")
     return found
 
 

@@ -81,8 +81,16 @@ def readable(size: int) -> str:
     return f"{size} bytes"
 
 
-class TextFormatter(logging.Formatter):
-    """`12:00:00 warning  message`, with colour on a terminal."""
+class Formatter(logging.Formatter):
+    """Of one of several workers, whose number is in each line."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self.worker = worker
+
+
+class TextFormatter(Formatter):
+    """`12:00:00 warning  message`, with colour on a terminal; of a worker `12:00:00 warning  worker 1: message`."""
 
     COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
@@ -93,33 +101,37 @@ class TextFormatter(logging.Formatter):
         if sys.stderr.isatty() and colour:
             level = click.style(level, fg=colour)
         text = printable(record.getMessage())
+        if self.worker is not None:
+            text = f"worker {self.worker}: {text}"
         if record.exc_info:
             text += "\n" + printable(self.formatException(record.exc_info))
         # further lines are indented: text from outside that has a newline in it cannot pass for a message of ours
         return f"{stamp} {level}  " + text.replace("\n", "\n    ")
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, Any] = {
             "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self.worker is not None:
+            entry["worker"] = self.worker
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry)
 
 
-def set_up_logging(level: str, form: str) -> None:
-    """The agent's own log, on stderr."""
+def set_up_logging(level: str, form: str, worker: int | None = None) -> None:
+    """The agent's own log, on stderr; of one of several workers each line says which."""
     import time
 
     handler = logging.StreamHandler(sys.stderr)
-    formatter: logging.Formatter = JsonFormatter() if form == "json" else TextFormatter()
+    formatter = JsonFormatter(worker) if form == "json" else TextFormatter(worker)
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     root = logging.getLogger()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from shipper.delivery.shelf import Shelf
 from shipper.delivery.survey import Accepts, Summary, components, discard, letters, survey
 from shipper.errors import ShipperError
 from shipper.text.conditions import Condition
+from shipper.workers.folders import data_dirs
 
 F = TypeVar("F", bound=Callable[..., Any])
 REASONS = 10
@@ -54,8 +56,8 @@ def command() -> None:
 def ls(paths: Sequence[Path], component: str | None, where: Accepts | None, as_json: bool) -> None:
     """Say how many there are of each component, since when, and why."""
     config = configuration(paths)
-    shelf = shelf_of(config)
-    found = [survey(shelf, each, where) for each in chosen(config, shelf, component)]
+    shelves = shelves_of(config)
+    found = [together(survey(shelf, each, where) for shelf in shelves) for each in chosen(config, shelves, component)]
     if as_json:
         click.echo(json.dumps([vars(summary) for summary in found], indent=2))
         return
@@ -82,18 +84,16 @@ def describe(summary: Summary) -> None:
 def show(paths: Sequence[Path], component: str | None, where: Accepts | None, limit: int | None) -> None:
     """Write the letters to stdout as they are, one JSON object a line."""
     config = configuration(paths)
-    shelf = shelf_of(config)
+    shelves = shelves_of(config)
     left = limit if limit is not None else sys.maxsize
     damaged = 0
-    for each in chosen(config, shelf, component):
-        for _, found in letters(shelf, each):
-            if found.letter is None:
-                damaged += 1
-            elif where is None or where(found.letter):
-                click.echo(found.line)
-                left -= 1
-            if not left:
-                break
+    names = chosen(config, shelves, component)
+    for _, found in chain.from_iterable(letters(shelf, each) for each in names for shelf in shelves):
+        if found.letter is None:
+            damaged += 1
+        elif where is None or where(found.letter):
+            click.echo(found.line)
+            left -= 1
         if not left:
             break
     if damaged:
@@ -111,16 +111,16 @@ def drop(paths: Sequence[Path], component: str | None, where: Accepts | None, ye
     An agent may be running meanwhile.
     """
     config = configuration(paths)
-    shelf = shelf_of(config)
-    names = chosen(config, shelf, component)
+    shelves = shelves_of(config)
+    names = chosen(config, shelves, component)
     if names and not yes:
         for each in names:
-            click.echo(f"{each}: this would drop {count(survey(shelf, each, where).count)} for good", err=True)
+            found = sum(survey(shelf, each, where).count for shelf in shelves)
+            click.echo(f"{each}: this would drop {count(found)} for good", err=True)
         fail("nothing was dropped: add --yes to do it")
-    if names:
-        with shelf.alone():
-            for each in names:
-                click.echo(f"{each}: {count(discard(shelf, each, where))} dropped", err=True)
+    with alone(shelves if names else []):
+        for each in names:
+            click.echo(f"{each}: {count(sum(discard(shelf, each, where) for shelf in shelves))} dropped", err=True)
 
 
 @command.command("replay", epilog=example("shipper dlq replay search --where 'status == 400'"))
@@ -139,12 +139,12 @@ def replay(paths: Sequence[Path], component: str | None, where: Accepts | None, 
     from shipper.pipeline.runner import Locked
 
     config = configuration(paths)
-    shelf = shelf_of(config)
+    shelves = shelves_of(config)
     log_as(config, debug=False)
-    names = chosen(config, shelf, component)
+    names = chosen(config, shelves, component)
     complete = True
-    with shelf.alone() if names else nullcontext():
-        for each in names:
+    with alone(shelves if names else []):
+        for each, shelf in [(each, shelf) for each in names for shelf in shelves if each in components(shelf)]:
             try:
                 done = send_again(config, shelf, each, where, through)
             except Locked as error:
@@ -162,15 +162,40 @@ def replay(paths: Sequence[Path], component: str | None, where: Accepts | None, 
     sys.exit(0 if complete else 1)
 
 
-def shelf_of(config: Config) -> Shelf:
-    return Shelf(Path(config.data_dir) / "dead_letters")
+def shelves_of(config: Config) -> list[Shelf]:
+    """Of every worker that has letters, the first one's in any case."""
+    first, *others = [Shelf(folder / "dead_letters") for folder in data_dirs(Path(config.data_dir))]
+    return [first, *(shelf for shelf in others if components(shelf))]
 
 
-def chosen(config: Config, shelf: Shelf, component: str | None) -> list[str]:
+@contextmanager
+def alone(shelves: Sequence[Shelf]) -> Iterator[None]:
+    """Nobody else rewrites any of them."""
+    with ExitStack() as stack:
+        for shelf in shelves:
+            stack.enter_context(shelf.alone())
+        yield
+
+
+def together(found: Iterable[Summary]) -> Summary:
+    """What several workers have set aside of one component."""
+    whole, *others = found
+    for each in others:
+        whole.files += each.files
+        whole.bytes += each.bytes
+        whole.count += each.count
+        whole.damaged += each.damaged
+        whole.reasons.update(each.reasons)
+        whole.oldest = min(filter(None, (whole.oldest, each.oldest)), default=None)
+        whole.newest = max(filter(None, (whole.newest, each.newest)), default=None)
+    return whole
+
+
+def chosen(config: Config, shelves: Sequence[Shelf], component: str | None) -> list[str]:
     """Those of the components that are meant which have letters; a name that nobody has is an error."""
-    known = components(shelf)
+    known = sorted({each for shelf in shelves for each in components(shelf)})
     if not known:
-        click.echo(f"no dead letters in {shelf.folder}", err=True)
+        click.echo(f"no dead letters in {shelves[0].folder}", err=True)
     if component is None or component in known:
         return [component] if component else known
     if component not in {*config.outputs, *config.filters}:

@@ -78,6 +78,7 @@ async def examine(config: Config, clock: Clock | None = None) -> list[Finding]:
             within("configuration", thread(partial(folder.sources, config))),
             within("data_dir", thread(partial(folder.data_dir, data_dir))),
             within("disk", thread(partial(machine.disk, config))),
+            within("workers", thread(partial(machine.cores, config))),
             *(within(f"inputs.{name}", reading(name, each)) for name, each in inputs.items()),
         ]
     )

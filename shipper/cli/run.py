@@ -43,7 +43,11 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     keep_heap()
     allow_files()
     try:
-        status = loop_runner(lambda: serve(config, paths, once, debug))
+        there_were = os.path.isdir(Path(config.data_dir) / "workers")  # noqa: PTH112 (raises nothing)
+        several = config.workers > 1 or there_were
+        status = run_several(config, paths, once, debug) if several else None
+        if status is None:
+            status = loop_runner(lambda: serve(config, paths, once, debug))
     except (OpenError, Locked) as error:
         if debug:
             raise
@@ -54,9 +58,16 @@ def command(paths: Sequence[Path], once: bool, debug: bool) -> None:
     sys.exit(status)
 
 
-def log_as(config: Config, debug: bool) -> None:
+def run_several(config: Config, paths: Sequence[Path], once: bool, debug: bool) -> int | None:
+    """Several processes; None when one is enough, as it always is where there were never more."""
+    from shipper.workers.starting import start
+
+    return start(config, lambda: load(paths), once, debug)
+
+
+def log_as(config: Config, debug: bool, worker: int | None = None) -> None:
     options = config.settings.log
-    set_up_logging("debug" if debug else options.level, options.format)
+    set_up_logging("debug" if debug else options.level, options.format, worker)
 
 
 def loop_runner(work: Any) -> int:
@@ -110,7 +121,7 @@ async def serve(config: Config, paths: Sequence[Path], once: bool, debug: bool) 
         except OSError as error:
             raise OpenError(f"api.listen {options.listen}: cannot be opened: {error.strerror or error}") from error
 
-    ready = loop.create_task(announce(runner, config, once))
+    ready = loop.create_task(announce(runner, once))
     beat = loop.create_task(watchdog())
     try:
         return await runner.run()
@@ -123,15 +134,12 @@ async def serve(config: Config, paths: Sequence[Path], once: bool, debug: bool) 
             await api.stop()
 
 
-async def announce(runner: Runner, config: Config, once: bool) -> None:
-    """A few lines on what it is doing and where to look; then, with --once on a terminal, how far it is."""
-    from shipper.cli.notify import notify
-
-    await runner.opened.wait()
+def describe(runner: Runner, pipelines: bool = True) -> None:
+    """A few lines on what it is doing and where to look."""
     for name, source in runner.topology.sources.items():
         address = source.input.scope.address
         log.info("input %s (%s)%s", name, source.spec.type_name, f" on {address}" if address else "")
-    for pipe in config.pipelines.values():
+    for pipe in runner.config.pipelines.values() if pipelines else ():
         outputs = ", ".join(
             f"{route.output} when {route.when}" if route.when else route.output for route in pipe.outputs
         )
@@ -142,7 +150,15 @@ async def announce(runner: Runner, config: Config, once: bool) -> None:
             ", ".join(pipe.filters) or "as it is",
             outputs,
         )
-    log.info("positions and dead letters in %s", config.data_dir)
+    log.info("positions and dead letters in %s", runner.config.data_dir)
+
+
+async def announce(runner: Runner, once: bool) -> None:
+    """What it is doing; then, with --once on a terminal, how far it is."""
+    from shipper.cli.notify import notify
+
+    await runner.opened.wait()
+    describe(runner)
     freeze()
     notify("READY=1")
     if once and sys.stderr.isatty():

@@ -17,7 +17,7 @@ from shipper.config.nodes import Node, Scalar, compose, pairs, problem
 from shipper.config.nodes import Sequence as SequenceNode
 from shipper.config.read import INVALID, Reader, is_null, nearest
 from shipper.config.risky import risky
-from shipper.config.walk import insecure
+from shipper.config.walk import any_port, insecure
 from shipper.config.words import article
 from shipper.errors import ConfigError, Problem
 from shipper.policy import Delivery
@@ -90,12 +90,12 @@ class _Loader:
         if settings is not INVALID:
             self.reader.registry = Registry(settings.plugins)
             self._folders(root, settings)
-            self._refuse_what_is_not_there_yet(root, settings)
         else:
             self.reader.registry = Registry(self._plugins_alone(root))
         inputs = self._components(sections["inputs"], Input.kind)
         filters = self._components(sections["filters"], Filter.kind)
         outputs = self._components(sections["outputs"], Output.kind)
+        self._divided(settings, inputs, {key.value: node for key, node in sections["inputs"]})
         written = {kind: [key for key, _ in sections[f"{kind}s"]] for kind in ("input", "filter", "output")}
         pipelines = self._pipelines(sections["pipelines"], written, root)
         self._loops(inputs, outputs, pipelines, {key.value: node for key, node in sections["outputs"]})
@@ -162,12 +162,17 @@ class _Loader:
         folders = Reader(Registry(), self.env).read(listed[0], hints_of(Settings)["plugins"], "") if listed else []
         return [] if folders is INVALID else folders
 
-    def _refuse_what_is_not_there_yet(self, root: MappingNode, settings: Settings) -> None:
-        if settings.workers != 1:
-            node = next(value for key, value in pairs(root) if key.value == "workers")
-            self.reader.note(
-                node, "workers", f"found {settings.workers}, expected 1: more than one process is not built yet"
-            )
+    def _divided(self, settings: Settings, inputs: dict[str, Spec], nodes: dict[str, Node]) -> None:
+        """With several workers each would get another port of the kernel's choice."""
+        if settings is INVALID or settings.workers == 1:
+            return
+        for name, spec in inputs.items():
+            if getattr(spec.cls, "divides", False):
+                for option in any_port(spec.make()):
+                    what = (
+                        f"found port 0 with workers: {settings.workers}, expected a port: each worker would get another"
+                    )
+                    self.reader.note(self.reader.option_node(nodes[name], option), f"inputs.{name}.{option}", what)
 
     def _components(self, section: list[tuple[Scalar, Node]], kind: str) -> dict[str, Spec]:
         specs: dict[str, Spec] = {}

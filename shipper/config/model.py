@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -65,7 +66,12 @@ class Settings(Group):
     ] = Size(96 * 2**20)
     dead_letters: DeadLetterPolicy = option(DeadLetterPolicy)
     workers: Annotated[
-        int | Literal["auto"], Meta(ge=1, description="Processes that share the work; only 1 for now.")
+        int | Literal["auto"],
+        Meta(
+            ge=1,
+            description="Processes that share the work, a source always with one of them; `auto` is one for each core "
+            "that this process may use.",
+        ),
     ] = 1
 
 
@@ -152,3 +158,13 @@ class Config:
             if any(self.outputs[route.output].ids for route in pipe.outputs):
                 for name in pipe.inputs:
                     self.inputs[name].ids = True
+
+    @property
+    def workers(self) -> int:
+        """How many processes share the work."""
+        asked = self.settings.workers
+        if asked != "auto":
+            return asked
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1

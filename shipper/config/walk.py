@@ -8,7 +8,7 @@ from typing import Any
 from shipper.config.annotations import option_fields
 from shipper.options import Options
 
-__all__ = ["insecure", "walk"]
+__all__ = ["any_port", "insecure", "walk"]
 
 
 def walk(options: Options, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -32,3 +32,8 @@ def _within(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 def insecure(options: Options) -> list[str]:
     """The opt-outs of verification that are on: options whose names begin with `insecure_`."""
     return [path for path, value in walk(options) if path.rpartition(".")[2].startswith("insecure_") and value]
+
+
+def any_port(options: Options) -> list[str]:
+    """Options that are an address to listen on (a `host` and a `port`) with port 0: the kernel chooses."""
+    return [path for path, value in walk(options) if getattr(value, "port", None) == 0 and getattr(value, "host", "")]

@@ -54,7 +54,7 @@ def open_below(base: str, segments: Sequence[str]) -> tuple[int, int]:
             inner = _folder(folder, name)
             os.close(folder)
             folder = inner
-        return _file(folder, segments[-1]), folder
+        return open_file_at(folder, segments[-1]), folder
     except OSError as error:
         os.close(folder)
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO):
@@ -73,7 +73,8 @@ def _folder(parent: int, name: str) -> int:
         return os.open(name, flags, dir_fd=parent)
 
 
-def _file(folder: int, name: str) -> int:
+def open_file_at(folder: int, name: str) -> int:
+    """A descriptor of a file in a folder that is open, made if need be. Raises OSError."""
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         fd = os.open(name, flags, dir_fd=folder)
@@ -94,6 +95,8 @@ class Shape:
     """Whether they are uncompressed lines, so that a torn last line can be seen and closed."""
     whole: Callable[[int], bool] | None = None
     """Whether a packed file (its descriptor) is intact to its end."""
+    mark: bytes = b""
+    """What several processes that append to a packed file put behind each piece: one that ends with it is intact."""
     suffix: str = ""
     size: int | None = None
     every: float | None = None
@@ -197,13 +200,19 @@ class Appender:
         numbers = [number for name, number in self._rotated(stem, suffix) if name.startswith(stamp)]
         old = f"{stamp}-{numbers[-1][1] + 1}{suffix}" if numbers else stamp + suffix
         os.rename(self.name, old, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-        os.close(self.fd)
-        self.fd = _file(self.folder, self.name)
-        self.length = self.safe = os.fstat(self.fd).st_size
+        self._switch()
         if self.shape.keep is not None:
             rotated = self._rotated(stem, suffix)
             for name, _ in rotated[: max(len(rotated) - self.shape.keep, 0)]:
-                os.unlink(name, dir_fd=self.folder)
+                with contextlib.suppress(FileNotFoundError):  # another process has begun yet another file meanwhile
+                    os.unlink(name, dir_fd=self.folder)
+
+    def _switch(self) -> None:
+        """Go on with the file that lies at the path now, made if need be."""
+        fd = open_file_at(self.folder, self.name)
+        os.close(self.fd)
+        self.fd = fd
+        self.length = self.safe = os.fstat(fd).st_size
 
     def _rotated(self, stem: str, suffix: str) -> list[tuple[str, tuple[str, int]]]:
         """The old files of this one with their time and number, oldest first."""

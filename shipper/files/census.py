@@ -9,6 +9,7 @@ import stat
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from shipper.component import Scope
 from shipper.files.checkpoints import Entry, Positions
@@ -19,8 +20,11 @@ from shipper.files.identity import Key, born
 from shipper.files.opening import Opening
 from shipper.files.reach import Reach
 from shipper.files.reading import CHUNK, Lines, Reading
-from shipper.files.rotation import by_inode, same_file
+from shipper.files.rotation import Folders, by_inode, same_file
 from shipper.files.tail import Tailed
+
+if TYPE_CHECKING:
+    from shipper.files.claims import Claims
 
 SURE = (None, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """Errors that say that there is nothing to be read under a name; after others it may be there."""
@@ -46,6 +50,15 @@ class Following:
     """The folder in which Shipper itself writes."""
 
 
+def _claims(scope: Scope, discovery: Discovery) -> Claims | None:
+    """None where one process reads everything: then what names have in common is not even imported."""
+    if not scope.share.divided:
+        return None
+    from shipper.files.claims import Claims
+
+    return Claims.of(scope, discovery)
+
+
 class Census:
     """The files that are followed, by (device, inode); `hot` are those to look at before the next scan."""
 
@@ -65,6 +78,8 @@ class Census:
             following.own,
             lambda folder: self.opening.enter(folder),
         )
+        self.claims = _claims(scope, self.discovery)
+        """Where several workers divide the files."""
         self.opening = Opening(self, Reach(self.discovery.named(), following.follow_links, following.own))
         self._troubled: dict[str, float] = {}
         self._failing: set[str] = set()
@@ -96,7 +111,11 @@ class Census:
         self._failing.clear()
         self._troubled = {path: at for path, at in self._troubled.items() if now - at < FORGIVE}
         found: dict[Key, tuple[str, os.stat_result]] = {}
+        calm: set[Tailed] = set()
+        """Those that are as they were, nearly all: nothing more is kept or asked of them."""
         renamed = self._renamed()
+        if self.first and self.claims is not None:
+            self._claim_again(self.claims)
         for number, path in enumerate(chain(self.discovery.paths(), renamed)):
             if number % 256 == 255:
                 await asyncio.sleep(0)
@@ -107,18 +126,25 @@ class Census:
             known = self.files.get(key)
             if known is None and self.opening.is_refused(path, key):
                 continue
-            if path in renamed and known is not None:
+            if known is None and self.claims is not None and not self.claims.mine(key, renamed.get(path, path)):
                 continue
+            if known is not None:
+                if known in calm or path in renamed:
+                    continue
+                if known.path == path and not known.gone and known.seen == (info.st_size, info.st_mtime_ns):
+                    calm.add(known)
+                    continue
             if key not in found or (known is not None and known.path == path):
                 found[key] = (path, info)
         if self.first:
             self._take_kept(now)
-        for file in list(self.files.values()):
+        folders: Folders = {}
+        for file in [file for file in self.files.values() if file not in calm]:
             here = found.pop(file.key, None)
             if here is not None:
                 self._present(file, *here, now)
             elif not self._hidden(file.path):
-                self._absent(file, now)
+                self._absent(file, now, folders)
         new = sorted(found.items(), key=lambda item: (item[1][1].st_mtime_ns, item[1][0]))
         for number, (key, (path, info)) in enumerate(new):
             if number % 64 == 63:
@@ -135,7 +161,16 @@ class Census:
             if self.positions.saved is None:  # even without files the first start is over
                 self.positions.saved = self.clock.time()
                 self.positions.changed()
+        if self.claims is not None:
+            self.claims.settle({*self.files, *(entry.key for entry in self.positions.entries)})
         self.scope.gauges["lag_bytes"] = self._lag()
+
+    def _claim_again(self, claims: Claims) -> None:
+        """What is known of the last run is this worker's, but for what another has claimed since it was saved."""
+        known = {entry.key: entry for entry in self.positions.entries if entry.key != (0, 0)}
+        for key in claims.begin([*known, *(file.key for file in self._kept)]):
+            if key in known:
+                self.positions.move(known[key], (0, 0), 0)
 
     def _renamed(self) -> dict[str, str]:
         """Where files lie now that had a name that is read, perhaps for too short a time to be seen there, and that name."""
@@ -249,7 +284,7 @@ class Census:
             file.seen, file.settled = seen, False
             self.warm(file, now)
 
-    def _absent(self, file: Tailed, now: float) -> None:
+    def _absent(self, file: Tailed, now: float, folders: Folders) -> None:
         if not file.gone:
             file.gone, file.since, file.flushed = True, now, False
             if file.entry is not None:
@@ -257,7 +292,7 @@ class Census:
                 self.positions.changed()
             self.warm(file, now)
         if file.handle is None:
-            place = by_inode(file.path, file.key)
+            place = by_inode(file.path, file.key, folders)
             if place is not None:
                 file.path = place
                 return
@@ -270,6 +305,8 @@ class Census:
         entry = self.positions.at(key)
         older = self.following.ignore_older
         if entry is None and older is not None and info.st_mtime < self.clock.time() - older:
+            return
+        if self.claims is not None and not self.claims.take(key):
             return
         handle = self.opening.open(path)
         if handle is None:
@@ -285,6 +322,9 @@ class Census:
                 file.entry, file.moved = entry, entry.path != path
             else:
                 self._seek(entry)
+                if self.claims is not None and self.following.follow and not self.claims.keeps(key, written):
+                    handle.close()
+                    return
         self.track(file)
 
     def independent(self, file: Tailed, now: float) -> None:
@@ -335,10 +375,9 @@ class Census:
         self._kept = []
 
     def _lag(self) -> float:
-        return float(
-            sum(
-                max(0, file.seen[0] - (file.entry.offset if file.entry else 0))
-                for file in self.files.values()
-                if file.handle is None or not file.handle.compressed
-            )
-        )
+        lag = 0
+        for file in self.files.values():
+            behind = file.seen[0] - (file.entry.offset if file.entry else 0)
+            if behind > 0 and (file.handle is None or not file.handle.compressed):
+                lag += behind
+        return float(lag)

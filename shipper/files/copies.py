@@ -10,9 +10,10 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from shipper.files.alike import Alike
 from shipper.files.checkpoints import Entry
 from shipper.files.handles import Handle
-from shipper.files.identity import HEAD, Digest, born
+from shipper.files.identity import HEAD, born
 from shipper.files.rotation import by_inode, find_copy, is_copy, neighbours, packed_whole, packs, related, same_file
 from shipper.files.tail import Tailed
 
@@ -40,8 +41,7 @@ class Copies:
         """Look at all files of which it is not clear yet; `first`: those of the last run may have gone anywhere."""
         census = self._census
         undecided = [file for file in census.files.values() if file.entry is None and not file.busy]
-        heads = self._heads() if undecided else {}
-        lengths = sorted({head.length for head in heads})
+        known = Alike(self._positions.entries)
         new: list[Tailed] = []
         for number, file in enumerate(undecided):
             if number % 64 == 63:
@@ -52,7 +52,7 @@ class Copies:
                 census.drop(file)
                 continue
             try:
-                alike = self._alike(file.handle, heads, lengths)
+                alike = known.of(file.handle, file.path)
                 if await self._is_new(file, file.handle, alike, now, first):
                     new.append(file)
             except OSError as error:
@@ -65,23 +65,6 @@ class Copies:
                     self._begin(file, before, now, first)
                 except OSError as error:
                     census.fail(file, error)
-
-    def _heads(self) -> dict[Digest, list[Entry]]:
-        """All entries by how their content begins."""
-        heads: dict[Digest, list[Entry]] = {}
-        for entry in self._positions.entries:
-            if entry.head.length:
-                heads.setdefault(entry.head, []).append(entry)
-        return heads
-
-    @staticmethod
-    def _alike(handle: Handle, heads: dict[Digest, list[Entry]], lengths: list[int]) -> list[Entry]:
-        """The entries whose content begins as this file does."""
-        if not lengths:
-            return []
-        beginning = handle.head(HEAD)
-        fitting = [length for length in lengths if length <= len(beginning)]
-        return [entry for length in fitting for entry in heads.get(Digest.of(beginning[:length]), ())]
 
     async def _is_new(self, file: Tailed, handle: Handle, alike: list[Entry], now: float, first: bool) -> bool:
         """Whether it is content of its own. If not, it goes on with another's entry, or is not decided yet."""
@@ -207,6 +190,8 @@ class Copies:
         sought = list(self._positions.entries) if first else self.sought
         self.sought = []
         for entry in sought:
+            if self._owner(entry) is None:
+                await asyncio.sleep(0)  # there may be thousands, and each looks into its folder
             if self._owner(entry) is not None:
                 continue
             entry.gone = entry.gone or self._census.clock.time()
@@ -233,10 +218,12 @@ class Copies:
 
     def _finish(self, path: str, handle: Handle, entry: Entry, now: float) -> Tailed | None:
         """Read what is left of a file that no pattern finds, or that the next scan will find."""
-        if handle.key() in self._census.files:  # the scan has found it meanwhile
+        census = self._census
+        taken = handle.key() in census.files  # the scan has found it meanwhile
+        if taken or (census.claims is not None and not census.claims.take(handle.key())):
             handle.close()
             return None
-        file = self._census.track(Tailed(path, handle.key(), handle, None, now))
+        file = census.track(Tailed(path, handle.key(), handle, None, now))
         self.give(file, entry, now)
         file.gone = True
         return file

@@ -191,7 +191,8 @@ class Joiner:
 
     def _bounded(self, messages: list[str]) -> list[str]:
         most, size = self._options.max_lines, self._options.max_bytes
-        if all(len(each) * 4 <= size and each.count("\n") < most for each in messages):
+        long = [each for each in messages if len(each) >= most or len(each) * 4 > size]
+        if all(len(each) * 4 <= size and each.count("\n") < most for each in long):
             return messages
         return [part for message in messages for part in self._parts(message, most, size)]
 

@@ -6,6 +6,11 @@ import os
 import zlib
 
 CHUNK = 1 << 20
+MARKS = {
+    "gzip": b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0" + bytes(8),
+    "zstd": b"\x28\xb5\x2f\xfd\x20\0\x01\0\0",
+}
+"""A member (RFC 1952) and a frame (RFC 8878) in which there is nothing: behind a piece they say that all of it is there."""
 
 
 def gzip_whole(fd: int) -> bool:

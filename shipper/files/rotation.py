@@ -21,15 +21,21 @@ MOST = 256
 Peek = Callable[[str], Handle | None]
 
 
-def by_inode(path: str, key: Key) -> str | None:
-    """The name in the same folder under which this file lies now."""
+Folders = dict[str, dict[int, list[str]]]
+"""What lies in folders, paths by inode: for one look at many files, in which each folder is listed once."""
+
+
+def by_inode(path: str, key: Key, seen: Folders | None = None) -> str | None:
+    """The name in the same folder under which this file lies now; folders in `seen` are not listed again."""
     folder = os.path.dirname(path)  # noqa: PTH120 (names need not be text)
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.path for entry in entries if entry.inode() == key[1]]
-    except OSError:
-        return None
-    for name in names:
+    seen = {} if seen is None else seen
+    if folder not in seen:
+        here: dict[int, list[str]] = {}
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                here.setdefault(entry.inode(), []).append(entry.path)
+        seen[folder] = here
+    for name in seen[folder].get(key[1], ()):
         try:
             info = Path(name).stat()
         except OSError:
@@ -61,7 +67,9 @@ def neighbours(path: str) -> Iterator[str]:
     """Files beside this one that could be its rotated copies, the newest first."""
     try:
         with os.scandir(os.path.dirname(path)) as entries:  # noqa: PTH120 (paths stay str: there may be many)
-            found = [entry for entry in entries if related(path, entry.path) and entry.is_file()]
+            stem = os.path.basename(path).partition(".")[0]  # noqa: PTH119 (the same)
+            near = (entry for entry in entries if entry.name.startswith(stem))  # as all that are related
+            found = [entry for entry in near if related(path, entry.path) and entry.is_file()]
         found.sort(key=lambda entry: -entry.stat().st_mtime_ns)
     except OSError:  # gone while it was looked at: then there is nothing to be found
         return

@@ -6,6 +6,7 @@ last save, at most one `checkpoint_interval` old.
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import time
@@ -75,13 +76,18 @@ def holder(lock: Path) -> int | None:
 
 
 def survey(wanted: Following, state: Path, data_dir: Path) -> Survey:
-    """Look at everything that the patterns find. `state` is the input's folder of positions."""
-    slots = Slots(state / "positions", lambda path: path)
-    saved = slots.load()
+    """Look at everything that the patterns find. `state` is the input's folder of positions, of the first worker."""
+    entries: list[Entry] = []
+    damaged: list[str] = []
+    others = glob.glob(f"{glob.escape(str(data_dir))}/workers/[0-9]*/state/{glob.escape(state.name)}")  # noqa: PTH207 (raises nothing)
+    for each in [state, *map(Path, sorted(others))]:
+        slots = Slots(each / "positions", lambda path: path)
+        entries += (slots.load() or {"files": []})["files"]
+        damaged += slots.damaged
     process = holder(data_dir / "lock")
-    surveyor = _Surveyor(wanted, saved["files"] if saved else [], data_dir, process)
+    surveyor = _Surveyor(wanted, entries, data_dir, process)
     rows = sorted([*surveyor.found(), *surveyor.aside()], key=lambda row: row.path)
-    return Survey(rows, slots.damaged, process)
+    return Survey(rows, damaged, process)
 
 
 class _Surveyor:

@@ -93,19 +93,24 @@ class Tailer:
 
     async def _scan(self, watcher: Watcher) -> None:
         """Scan every `poll_interval`, and when the watcher hears something, then at most a tenth of the time."""
+        pause, bases = 0.0, self.census.discovery.bases()
         while True:
-            await asyncio.to_thread(watcher.watch, self.census.discovery.bases())
-            timer = self.clock.call_later(self.following.poll_interval, self._rescan.set)
+            if watcher.lacks(bases):
+                await asyncio.to_thread(watcher.watch, bases)
+            rested = self.clock.monotonic() + pause
+            timer = self.clock.call_later(pause + self.following.poll_interval, self._rescan.set)
             try:
                 await self._rescan.wait()
             finally:
                 timer.cancel()
+            if (early := rested - self.clock.monotonic()) > 0:
+                await self.clock.sleep(early)
             self._rescan.clear()
             began = self.clock.monotonic()
             await self.census.scan()
             self._wake.set()
             took = self.clock.monotonic() - began
-            await self.clock.sleep(min(max(SHORTEST, 10 * took), self.following.poll_interval))
+            pause = min(max(SHORTEST, 10 * took), self.following.poll_interval)
 
     async def _read(self, submit: Submit, scanner: asyncio.Task[None] | None) -> None:
         census = self.census

@@ -8,6 +8,8 @@ able to stall the reader.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -107,13 +109,33 @@ class Traces:
 
     def begins(self, text: str) -> list[int]:
         """Where in the text events begin; a line that is not among them belongs to the one before."""
-        found, at = [], 0
-        calm = not any(word in text for word in self._triggers)
-        for line in text.split("\n"):
-            if (calm and self._state is None) or self._begins(line):
-                found.append(at)
-            at += len(line) + 1
+        lines = text.split("\n")
+        starts = list(accumulate(map((1).__add__, map(len, lines)), initial=0))
+        starts.pop()
+        suspects = self._suspects(text, starts)
+        found: list[int] = []
+        at, count = 0, len(lines)
+        while at < count:
+            if self._state is None:  # up to the next line in which a trace may begin there is nothing to look at
+                due = bisect_left(suspects, at)
+                found += starts[at : (at := suspects[due] if due < len(suspects) else count)]
+                if at == count:
+                    break
+            if self._begins(lines[at]):
+                found.append(starts[at])
+            at += 1
         return found
+
+    def _suspects(self, text: str, starts: list[int]) -> list[int]:
+        """The numbers of the lines in which one of the triggers stands."""
+        found: set[int] = set()
+        for word in self._triggers:
+            at = text.find(word)
+            while at >= 0:
+                behind = bisect_right(starts, at)
+                found.add(behind - 1)
+                at = text.find(word, starts[behind]) if behind < len(starts) else -1
+        return sorted(found)
 
     def _begins(self, line: str) -> bool:
         if self._state is not None:

@@ -29,6 +29,10 @@ class Watcher:
         self._failed = False
         self._lock = threading.Lock()
 
+    def lacks(self, bases: dict[str, bool]) -> bool:
+        """Whether `watch` may have something to do: asked at each scan, and nearly always it has not."""
+        return not self._failed and any(base not in self._watched and base != "/" for base in bases)
+
     def watch(self, bases: dict[str, bool]) -> None:
         """Watch what is there and not watched yet. Walks whole trees: run it in a thread."""
         with self._lock:

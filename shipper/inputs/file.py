@@ -34,11 +34,14 @@ class File(Input):
 
     Links are followed as far as `follow_links` says, others are told once, counted and left alone. Wildcards do not lead
     into Shipper's own data folder, and a file that its own standard output or error go to is not read.
-    `shipper files` lists what is read, how far, and why something is not.
+    `shipper files` lists what is read, how far, and why something is not. Several `workers` divide the files: whatever
+    rotation makes of a log is read by the same one, which goes by its name (`app.log.1.gz`, `app-20260801.log`) and, for a
+    file that is followed already, by the file itself.
     """
 
     repeatable: ClassVar[bool] = True
     names: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     include: Annotated[
         list[str],
@@ -135,12 +138,16 @@ class File(Input):
             rotate_wait=float(self.rotate_wait),
             ignore_older=None if self.ignore_older is None else float(self.ignore_older),
             reading=Reading(self.delimiter, self.encoding, int(self.max_line_bytes), self.on_long_line),
-            own=str(state.absolute().parents[1]),  # the data folder
+            own=str(self._data_dir(state)),
         )
 
     def survey(self, state: Path) -> Survey:
         """For `shipper files`: what is read, how far, and why something is not."""
-        return survey(self._following(state), state, state.absolute().parents[1])
+        return survey(self._following(state), state, self._data_dir(state))
+
+    def _data_dir(self, state: Path) -> Path:
+        common = self.scope.common
+        return state.absolute().parents[1] if common is None else common.absolute().parent
 
     async def run(self, send: Send) -> None:
         assert self._tailer is not None, "opened first"

@@ -56,6 +56,7 @@ class Http(Input):
 
     listens: ClassVar[bool] = True
     repeatable: ClassVar[bool] = True  # who got no 200 sends it again
+    divides: ClassVar[bool] = True
 
     listen: Annotated[HostPort, Meta(description="Address and port; loopback unless told, port 0 is any.")] = HostPort(
         "127.0.0.1:8080"
@@ -67,7 +68,9 @@ class Http(Input):
     auth: Annotated[Auth | None, Meta(description="What senders must show.")] = None
     tls: Annotated[Tls | None, Meta(description="Certificate; with `ca`, senders must show one of theirs.")] = None
     max_body_bytes: Annotated[Size, Meta(ge=1, description="Largest body, after decompression.")] = Size(10 * 2**20)
-    max_connections: Annotated[int, Meta(ge=1, description="Connections at a time; more wait.")] = 1000
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Connections at a time; more wait. Of several `workers` each has as many.")
+    ] = 1000
     read_timeout: Annotated[Duration, Meta(gt=0, description="Longest time for the body of a request.")] = Duration(30)
     idle_timeout: Annotated[
         Duration, Meta(gt=0, description="How long a connection may be without a request, or take for its head.")
@@ -85,7 +88,7 @@ class Http(Input):
             yield from ((f"tls.{name}", why) for name, why in self.tls.problems(server=True))
 
     async def open(self) -> None:
-        self._bound = await bind(self.listen)
+        self._bound = await bind(self.listen, shared=self.scope.share.divided)
         self.scope.address = f"{'https' if self.tls else 'http'}://{self._bound.address}"
         self.scope.log.info("listening on %s", self.scope.address)
         if self.auth is None and not self.listen.loopback:

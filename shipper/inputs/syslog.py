@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 from shipper.batch import Batch, Event, Send
 from shipper.component import Input
@@ -32,10 +32,12 @@ class Syslog(Input):
     6587), which the first byte of each connection decides. While there is no room, connections are not read; datagrams
     that find none are dropped and counted, and so is what the kernel drops. A quiet connection stays open as long as
     there is room for others; one that leaves a message unfinished for `idle_timeout` is closed, and what there is of
-    the message is kept.
+    the message is kept. Several `workers` share the ports, each with its own peers and `max_connections`; Unix sockets
+    are the first one's.
     """
 
     listens: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     listen: Annotated[
         Listen | list[Listen],
@@ -104,15 +106,18 @@ class Syslog(Input):
 
     async def open(self) -> None:
         self._bound = []
+        share, mode = self.scope.share, int(self.socket_mode, 8)
         try:
             for each in self.addresses:
-                mode = int(self.socket_mode, 8)
-                self._bound.append(await bind(each, receive_buffer=self.receive_buffer, mode=mode))
+                if share.first or not each.path:  # a Unix socket is one process's
+                    buffer = self.receive_buffer
+                    self._bound.append(await bind(each, receive_buffer=buffer, mode=mode, shared=share.divided))
         except BaseException:
             await self.close()
             raise
         self.scope.address = ",".join(bound.address for bound in self._bound)
-        self.scope.log.info("listening on %s", self.scope.address)
+        if self._bound:
+            self.scope.log.info("listening on %s", self.scope.address)
 
     async def close(self) -> None:
         bound, self._bound = self._bound, None
@@ -208,10 +213,10 @@ class Syslog(Input):
 
     def _events(self, messages: list[str], now: float) -> list[Event]:
         events = parse_messages(messages, now=now, format=self.format, timezone=self.timezone)
-        if None in events:
-            self.scope.count("unparsed_messages", events.count(None))
-            return [_kept(message) if event is None else event for message, event in zip(messages, events, strict=True)]
-        return events  # type: ignore[return-value]
+        if all(events):  # none is empty
+            return cast(list[Event], events)
+        self.scope.count("unparsed_messages", events.count(None))
+        return [_kept(message) if event is None else event for message, event in zip(messages, events, strict=True)]
 
 
 def _kept(message: str) -> Event:
@@ -233,7 +238,8 @@ class _Conversation:
     def read(self, data: bytes) -> Handed | None:
         chunk = self.framer.lines(data)
         if chunk is not None:
-            return self.source.lines(chunk, self.peer), chunk.count(b"\n") + 1
+            # what `count` says, in a fifth of its time (before Python 3.12)
+            return self.source.lines(chunk, self.peer), len(chunk) - len(chunk.replace(b"\n", b"")) + 1
         return self._handed(self.framer.feed(data))
 
     def finish(self) -> Handed | None:

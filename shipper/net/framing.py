@@ -62,7 +62,7 @@ class Framer:
         chunk = bytes(self._buffer) + data[:end] if self._buffer else data[:end]
         if not chunk or chunk[0] == 10 or chunk[-1] == 10 or b"\r" in chunk:
             return None
-        if len(chunk) > self.limit and max(map(len, chunk.split(b"\n"))) > self.limit:
+        if _longer(chunk, self.limit):
             return None
         if COUNTED.match(chunk) or ODD.search(chunk) or (self._counting is None and _counts(chunk)):
             return None
@@ -198,3 +198,13 @@ class Framer:
 def _counts(chunk: bytes) -> bool:
     found = DIGITS.match(chunk)
     return found is not None and found[1] is not None
+
+
+def _longer(chunk: bytes, limit: int) -> bool:
+    """Whether a line has more bytes than this; looks at one place every `limit` bytes."""
+    at = 0
+    while len(chunk) - at > limit:
+        at = chunk.rfind(b"\n", at, at + limit + 1) + 1
+        if not at:
+            return True
+    return False

@@ -38,21 +38,22 @@ class Bound:
         self._file = None
 
 
-async def bind(listen: HostPort, *, receive_buffer: int = 0, mode: int = 0o600) -> Bound:
+async def bind(listen: HostPort, *, receive_buffer: int = 0, mode: int = 0o600, shared: bool = False) -> Bound:
     """Bind, and listen where peers connect. Raises OSError that names the address.
 
     `receive_buffer` (bytes) is for datagrams only: streams are tuned by the kernel. `mode` is that of a Unix socket's
-    file; one that nobody listens on any more is replaced.
+    file; one that nobody listens on any more is replaced. `shared`: other processes of ours bind the same address, and
+    the kernel divides peers among them (SO_REUSEPORT, socket(7)); not for Unix sockets.
     """
     try:
         if isinstance(listen, Listen) and listen.path:
             return Bound(listen, [_bind_path(listen, mode, receive_buffer)])
-        return Bound(listen, await _bind_host(listen, receive_buffer))
+        return Bound(listen, await _bind_host(listen, receive_buffer, shared))
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {listen}: {error.strerror or error}") from error
 
 
-async def _bind_host(listen: HostPort, receive_buffer: int) -> list[socket.socket]:
+async def _bind_host(listen: HostPort, receive_buffer: int, shared: bool) -> list[socket.socket]:
     datagrams = isinstance(listen, Listen) and not listen.stream
     kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
     found = await asyncio.get_running_loop().getaddrinfo(listen.host, listen.port, type=kind, flags=socket.AI_PASSIVE)
@@ -64,6 +65,8 @@ async def _bind_host(listen: HostPort, receive_buffer: int) -> list[socket.socke
             sockets.append(made)
             if family == socket.AF_INET6 and len(found) > 1:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if shared:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if datagrams:  # no SO_REUSEADDR: on Linux another process could then take the datagrams away
                 _buffer(made, receive_buffer)
             else:

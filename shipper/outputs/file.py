@@ -7,6 +7,7 @@ import errno
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -17,7 +18,7 @@ from shipper.files.access import unwritable
 from shipper.files.appending import Appender, Disk, Forbidden, Shape, make_base
 from shipper.files.confined import Confined
 from shipper.files.overlap import HOLE, holes
-from shipper.files.packed import gzip_whole, zstd_whole
+from shipper.files.packed import MARKS, gzip_whole, zstd_whole
 from shipper.net.compression import Compression, Plain, pack
 from shipper.options import RELATIVE, Duration, Group, Meta, Size, option
 from shipper.policy import BatchPolicy, Delivery
@@ -70,6 +71,7 @@ class File(Output):
     With `fsync` an event is acknowledged when it is on the disk. A write that fails half way is taken back. A last line
     that a crash has torn is closed by a newline; a packed file with a torn end is put aside under a name with the time.
     A file that somebody else moved or deleted is begun anew within a second. Old files are named `app.log.20261122T120000Z`.
+    Several `workers` append to the same files, request by request.
     """
 
     delivery: ClassVar[Delivery] = Delivery(batch=BatchPolicy(bytes=Size(2**20), wait=Duration(0.2)), concurrency=1)
@@ -94,6 +96,7 @@ class File(Output):
     _document: bool = False
     _disk: Disk = option(Disk)
     _shape: Shape = option(Shape)
+    _appender: type[Appender] = Appender
 
     def __post_init__(self) -> None:
         self._where = Confined(self.path)
@@ -142,6 +145,11 @@ class File(Output):
 
     async def open(self) -> None:
         self._closed = False
+        if self.scope.share.divided:
+            from shipper.files.together import SharedAppender
+
+            self._appender = SharedAppender
+            self._shape = replace(self._shape, mark=MARKS.get(self.compression.tag, b""))
         try:
             await asyncio.to_thread(make_base, self._where.base)
         except OSError as error:
@@ -224,7 +232,8 @@ class File(Output):
                 self._let_go(handle, handle.file)
         if handle.file is None:
             segments = self._where.segments(key)
-            handle.file = Appender(self._where.base, segments, self._shape, now, self._disk, self._clean.pop(key, None))
+            clean = self._clean.pop(key, None)
+            handle.file = self._appender(self._where.base, segments, self._shape, now, self._disk, clean)
             handle.looked = self.scope.clock.monotonic()
         handle.file.append(bodies, now)
 

@@ -12,11 +12,14 @@ from typing import Annotated, ClassVar
 from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec, Output
 from shipper.errors import Refused, Unavailable
+from shipper.files.turns import Turn
 from shipper.options import Duration, Meta, Size, option
 from shipper.policy import BatchPolicy, Delivery
 
 ATOM = 4096
 """Bytes that a pipe takes without blocking once it is writable (PIPE_BUF of Linux; pipe(7))."""
+GIVEN_UP = 60.0
+"""Seconds after which what was begun is not coming again, and other workers have their turn."""
 CLOSED = "standard output is closed: nobody reads it any more, and nothing can be delivered until a restart"
 
 
@@ -24,7 +27,7 @@ class Stdout(Output):
     """Print events on standard output, in order.
 
     A slow reader slows the pipeline down and nothing else. When the reader has gone away the events wait, as for
-    any destination that is down.
+    any destination that is down. Several `workers` print in turn, request by request.
     """
 
     delivery: ClassVar[Delivery] = Delivery(
@@ -36,18 +39,51 @@ class Stdout(Output):
     _fd: int = 1
     _waits: bool = False
     _begun: tuple[bytes, int] = option((b"", 0))
+    _turn: Turn | None = None
+    _left: float | None = None
 
     async def open(self) -> None:
         kind = os.fstat(self._fd).st_mode
         # Its O_NONBLOCK would be shared with other processes (and the terminal's keyboard), so it is never set:
         # a pipe, socket or terminal gets no more at a time than it is known to have room for.
         self._waits = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(self._fd)
+        common = self.scope.common
+        if self._turn is None and common is not None and self.scope.share.divided:
+            self._turn = Turn(common / "stdout.lock", self.scope.clock)
+
+    async def close(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.close(done=not self._begun[1])
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:
         return self.codec.encode(batch)
 
+    async def idle(self) -> None:
+        if self._turn is not None and self._left is not None and self.scope.clock.monotonic() - self._left > GIVEN_UP:
+            self._turn.give(done=False)
+            self._begun, self._left = (b"", 0), None
+
     async def write(self, pieces: Sequence[Piece]) -> None:
         body = self.codec.document([piece.body for piece in pieces])
+        turn = self._turn
+        if turn is None:
+            await self._print(body)
+            return
+        broken = not turn.held and await turn.take()
+        self._left = None
+        try:
+            if broken and self.codec.framed:  # another process was killed in the middle of a line
+                await self._print(b"\n")
+                broken = False
+            await self._print(body)
+        finally:
+            if self._begun[1]:  # the rest comes first, when it is tried again
+                self._left = self.scope.clock.monotonic()
+            else:
+                turn.give(done=not broken)
+
+    async def _print(self, body: bytes) -> None:
         before, done = self._begun
         if done and before != body:
             if self.codec.framed and before[done - 1 : done] != b"\n":

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from shipper.clock import Clock
 from shipper.config.model import Config
 from shipper.delivery.dead_letters import DeadLetters
-from shipper.errors import ConfigError, ShipperError
+from shipper.errors import ConfigError
 from shipper.pipeline.budget import Budget
 from shipper.pipeline.heap import Heap
+from shipper.pipeline.locking import Locked, lock
 from shipper.pipeline.observe import log
+from shipper.pipeline.part import ALONE, Part
 from shipper.pipeline.plan import fingerprints, plan, remember
 from shipper.pipeline.reload import apply, refuse
 from shipper.pipeline.stall import Stalls
 from shipper.pipeline.topology import OpenError, Topology
 
+__all__ = ["CLEAN", "FAILED", "HELD", "Locked", "Runner"]
+
 CLEAN, FAILED, HELD = 0, 1, 3
-
-
-class Locked(ShipperError):
-    """Another process uses the data folder."""
 
 
 class Runner:
@@ -41,7 +39,10 @@ class Runner:
         once: bool = False,
         clock: Clock | None = None,
         reload: Callable[[], Config] | None = None,
+        part: Part = ALONE,
+        lock: int | None = None,
     ) -> None:
+        """`lock` is a handle that holds the data folder already."""
         self.config = config
         self.once = once
         self.clock = clock or Clock()
@@ -50,13 +51,15 @@ class Runner:
         self.dead_letters = DeadLetters(
             Path(config.data_dir) / "dead_letters", self.clock, config.settings.dead_letters, self.budget
         )
-        self.topology = Topology(config, self.clock, self.budget, self.dead_letters, once)
+        self.topology = Topology(config, self.clock, self.budget, self.dead_letters, once, part)
         self.state = "starting"
         self.started = time.time()
         self.reloads: Counter[str] = Counter()
         self.last_reload: dict[str, Any] = {}
         self.on_reload: list[Callable[[Config], None]] = []
         """Called with the new configuration, for what is not part of the flow: the log, the API."""
+        self.after_reload: list[Callable[[bool], None]] = []
+        """Called with whether it was taken over."""
         self.stalls = Stalls()
         self._heap = Heap(self.budget)
         self.opened = asyncio.Event()
@@ -65,7 +68,7 @@ class Runner:
         self._steady = asyncio.Event()
         self._steady.set()
         """Not set while a reload is under way: it may have stopped every input and be about to start others."""
-        self._lock: int | None = None
+        self._lock = lock
 
     # signals
     def stop(self) -> None:
@@ -232,7 +235,9 @@ class Runner:
         while True:
             await self._hangup.wait()
             self._hangup.clear()
-            await self.reload()
+            taken = await self.reload()
+            for after in self.after_reload:
+                after(taken)
 
     async def reload(self) -> bool:
         """Read the configuration again; a bad one changes nothing and is reported."""
@@ -289,26 +294,8 @@ class Runner:
     # the data folder
     def lock(self) -> None:
         """The data folder belongs to one process; said twice by the same one it is still its."""
-        if self._lock is not None:
-            return
-        folder = Path(self.config.data_dir)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / "state").mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise Locked(f"data_dir {folder} cannot be used: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            with suppress(OSError):
-                holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-            os.close(handle)
-            raise Locked(f"data_dir {folder} is in use by process {holder or 'unknown'}") from error
-        os.ftruncate(handle, 0)
-        with suppress(OSError):  # only for whoever comes second; a full disk is no reason not to start
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        self._lock = handle
+        if self._lock is None:
+            self._lock = lock(Path(self.config.data_dir))
 
     def unlock(self) -> None:
         if self._lock is not None:

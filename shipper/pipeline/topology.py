@@ -23,6 +23,7 @@ from shipper.pipeline.fork import Branch, Fork
 from shipper.pipeline.labelling import fitting, mark
 from shipper.pipeline.ledger import Ledger
 from shipper.pipeline.observe import InputFlow, OutputFlow, PipelineFlow, log
+from shipper.pipeline.part import ALONE, Part
 from shipper.pipeline.plan import in_use
 from shipper.pipeline.source import Source
 from shipper.pipeline.step import Step
@@ -49,8 +50,17 @@ class Outlet:
 class Topology:
     """All running parts by name. `pipelines` and `steps` are exchanged at a reload, the rest where it changed."""
 
-    def __init__(self, config: Config, clock: Clock, budget: Budget, dead_letters: DeadLetters, once: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        budget: Budget,
+        dead_letters: DeadLetters,
+        once: bool,
+        part: Part = ALONE,
+    ) -> None:
         self.config = config
+        self.part = part
         self.clock = clock
         self.budget = budget
         self.dead_letters = dead_letters
@@ -69,7 +79,8 @@ class Topology:
     def scope(self, kind: str, name: str) -> Scope:
         folder = Path(self.config.data_dir) / "state" / f"{kind}-{name}"
         interval = float(self.config.settings.checkpoint_interval)
-        return Scope(name, folder, self.clock, interval, Path(self.config.data_dir) / "quarantine")
+        quarantine = Path(self.config.data_dir) / "quarantine"
+        return Scope(name, folder, self.clock, interval, quarantine, self.part.share(kind), self.part.common)
 
     async def open_output(self, spec: Spec, flow: OutputFlow | None = None) -> Outlet:
         output: Output = spec.make()

@@ -13,6 +13,7 @@ from shipper.batch import Batch, Event, Window, merged
 from shipper.clock import Clock
 from shipper.component import Input, Scope
 from shipper.errors import Unavailable
+from shipper.share import WHOLE, Share
 
 PATIENCE = 10.0  # seconds; only a test that fails waits that long
 
@@ -152,13 +153,21 @@ class Driver:
 
 @asynccontextmanager
 async def drive(
-    source: Input, state: Path | None = None, *, clock: Clock | None = None, room: int = 1000, name: str = "driven"
+    source: Input,
+    state: Path | None = None,
+    *,
+    clock: Clock | None = None,
+    room: int = 1000,
+    name: str = "driven",
+    share: Share = WHOLE,
+    common: Path | None = None,
 ) -> AsyncIterator[Driver]:
     """Open and run an input with a driver in the place of the core; stop and close it at the end.
 
-    `state` is the folder for its positions; `room` how many batches a window takes before it waits.
+    `state` is the folder for its positions; `room` how many batches a window takes before it waits; `share` and `common`
+    are for one of several workers.
     """
-    scope = Scope(name, state, clock, checkpoint_interval=0.02)
+    scope = Scope(name, state, clock, checkpoint_interval=0.02, share=share, common=common)
     source.scope = scope
     driver = Driver(source, scope, room)
     await source.open()

@@ -6,7 +6,9 @@ import asyncio
 import random
 import zlib
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from shipper.component import Scope
@@ -143,3 +145,23 @@ async def test_what_is_gone_for_a_day_is_forgotten(tmp_path: Path) -> None:
     found = Slots(tmp_path / "positions", Scope("in", tmp_path).set_aside).load()
     assert found is not None
     assert [each.path for each in found["files"]] == ["/0", "/1"]
+
+
+CHANGES: dict[str, Any] = {
+    "path": "/other.log", "key": (5, 6), "born": 7, "offset": 8, "head": Digest(9, "ef"), "mark": Digest(10, "01"),
+    "ends": (11, 12), "gone": 13.5, "id": "fourteen",
+}  # fmt: skip
+
+
+def test_what_is_kept_packed_is_what_would_be_packed_now() -> None:
+    """Whichever part of an entry changes, it is saved anew; nothing that is saved can be left out here."""
+    subject = entry(1)
+    assert orjson.loads(orjson.dumps(subject.packed())) == subject.dump()
+    kept = subject.packed()
+    assert subject.packed() is kept
+    for name, value in CHANGES.items():
+        setattr(subject, name, value)
+        assert subject.packed() is not kept, name
+        kept = subject.packed()
+        assert orjson.loads(orjson.dumps(kept)) == orjson.loads(orjson.dumps(subject.dump())), name
+    assert {*CHANGES, "device", "inode"} - {"key"} == set(subject.dump())

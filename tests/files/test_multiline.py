@@ -136,6 +136,27 @@ def test_no_line_is_lost_and_chunks_make_no_difference(lines: list[str], bounds:
     assert all(len(message) <= options.max_bytes or "\n" not in message for message in found)
 
 
+TRACE_LINES = [line for trace in TRACES.values() for line in trace.split("\n")]
+
+
+@given(
+    st.lists(
+        st.sampled_from([*TRACE_LINES, "", "plain", "an Error", "panic", "a Throwable:", " x"]), min_size=1, max_size=30
+    ),
+    st.sampled_from([("python",), ("java",), ("go",), ("python", "go", "node", "ruby")]),
+)
+def test_lines_that_are_passed_over_begin_events(lines: list[str], languages: tuple[str, ...]) -> None:
+    """Looking only at lines in which a trace may begin finds the same as looking at each line by itself."""
+    single, expected, at = Traces(*languages), [], 0
+    for line in lines:
+        if single._begins(line):
+            expected.append(at)
+        at += len(line) + 1
+    whole = Traces(*languages)
+    assert whole.begins("\n".join(lines)) == expected
+    assert whole.open == single.open
+
+
 def test_what_is_too_much_for_an_event_is_counted() -> None:
     """An event over the limits goes on as another one, and each time is reported."""
     reports: list[None] = []

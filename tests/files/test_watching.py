@@ -112,3 +112,19 @@ async def test_a_folder_that_is_made_later(tmp_path: Path) -> None:
         logs.mkdir()
         (logs / "a.log").write_text("one\n")
         assert [event["message"] for event in await tail.events(1)] == ["one"]
+
+
+def test_a_thread_is_asked_only_when_there_is_something_to_watch(tmp_path: Path) -> None:
+    """A folder that is watched needs no second look; one that is not there yet needs one at each scan."""
+    watcher = Watcher(lambda: None, LOG)
+    here, later = {str(tmp_path): False}, {str(tmp_path / "later"): True}
+    assert watcher.lacks(here)
+    watcher.watch(here)
+    assert not watcher.lacks(here)
+    assert not watcher.lacks({"/": True})
+    watcher.watch(later)
+    assert watcher.lacks(later)
+    (tmp_path / "later").mkdir()
+    watcher.watch(later)
+    assert not watcher.lacks({**here, **later})
+    watcher.stop()

@@ -213,7 +213,7 @@ async def test_a_tiny_twin_waits_for_no_scan(place: Place) -> None:
     place.write("a.log", "x\n")
     async with place.tail(poll_interval=Duration(4)) as tail:
         await tail.events(1)
-        place.write("b.log", "x\n")
+        place.write("a.log.1.log", "x\n")
         census = place.tailer(tail).census
         await until(lambda: any(file.suspected is not None for file in census.files.values()))
         async with asyncio.timeout(COPY_WAIT + 1.5):

@@ -19,6 +19,7 @@ from shipper.errors import Unavailable
 from shipper.inputs.syslog import Syslog
 from shipper.net.listen import Listen
 from shipper.options import Duration, Size
+from shipper.share import Share
 from shipper.testing import drive
 from shipper.testing.drive import Driver
 
@@ -288,6 +289,36 @@ async def test_unix_sockets(tmp_path: Path) -> None:
     stream.write_text("precious")
     with pytest.raises(OSError, match="no socket"):
         await syslog(f"unix://{stream}").open()
+
+
+async def test_workers_share_ports_and_the_first_has_the_paths(tmp_path: Path) -> None:
+    """Two bind the same port, each reads what comes to it; a Unix socket is opened by worker 0 alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    addresses = [Listen(f"tcp://127.0.0.1:{port}"), Listen(f"unix://{tmp_path}/log.sock")]
+    async with (
+        drive(Syslog(listen=addresses), share=Share(0, 2)) as first,
+        drive(Syslog(listen=addresses), share=Share(1, 2)) as second,
+    ):
+        assert first.scope.address == f"tcp://127.0.0.1:{port},unix://{tmp_path}/log.sock"
+        assert second.scope.address == f"tcp://127.0.0.1:{port}"
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(24)]
+        for client in clients:
+            client.sendall(GOOD + b"\n")
+        found = 0
+        async with asyncio.timeout(10):
+            while found < len(clients):
+                for driver in (first, second):
+                    while driver.unread:
+                        found += len(await driver.next())
+                        driver.accept()
+                await asyncio.sleep(0.01)
+        for client in clients:
+            client.close()
+    async with drive(Syslog(listen=addresses[1]), share=Share(1, 2)) as idle:
+        assert not idle.scope.address
+        await idle.nothing(0.05)
 
 
 async def test_more_connections_wait_for_room() -> None:

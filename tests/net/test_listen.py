@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,53 @@ async def test_the_file_of_another_is_left(tmp_path: Path) -> None:
         other.bind(str(path))
         bound.close()
         assert path.exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "tcp://localhost:0"])
+async def test_workers_share_a_port(address: str) -> None:
+    """Those that say so bind the same port; one that does not is refused, as ever."""
+    one = await bind(Listen(address), shared=True)
+    again = Listen(one.address)
+    two = await bind(again, shared=True)
+    assert two.address == one.address
+    with pytest.raises(OSError, match="cannot listen on"):
+        await bind(again)
+    one.close()
+    two.close()
+    alone = await bind(again)
+    with pytest.raises(OSError, match="cannot listen on"):
+        await bind(again, shared=True)
+    alone.close()
+
+
+async def test_the_kernel_divides_peers_among_workers() -> None:
+    """Connections go to either, datagrams of one peer always to the same."""
+    streams = [await bind(Listen("tcp://127.0.0.1:0"), shared=True)]
+    streams.append(await bind(Listen(streams[0].address), shared=True))
+    host, port = "127.0.0.1", streams[0].sockets[0].getsockname()[1]
+    clients = [socket.create_connection((host, port)) for _ in range(64)]
+    accepted = [0, 0]
+    for index, bound in enumerate(streams):
+        with suppress(BlockingIOError):
+            while True:
+                bound.sockets[0].accept()[0].close()
+                accepted[index] += 1
+    assert sum(accepted) == 64
+    assert min(accepted) > 0
+    datagrams = [await bind(Listen("udp://127.0.0.1:0"), shared=True)]
+    datagrams.append(await bind(Listen(datagrams[0].address), shared=True))
+    where = datagrams[0].sockets[0].getsockname()
+    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)]
+    for number in range(3):
+        for index, sender in enumerate(senders):
+            sender.sendto(b"%d %d" % (index, number), where)
+    owners: dict[bytes, set[int]] = {}
+    for index, bound in enumerate(datagrams):
+        with suppress(BlockingIOError):
+            while True:
+                owners.setdefault(bound.sockets[0].recv(100).split()[0], set()).add(index)
+    assert len(owners) == 32
+    assert {len(each) for each in owners.values()} == {1}
+    assert len(set.union(*owners.values())) == 2
+    for each in (*clients, *senders, *streams, *datagrams):
+        each.close()

@@ -13,8 +13,10 @@ from shipper.clock import Clock
 from shipper.config.model import Config
 from shipper.files.access import nearest
 from shipper.options import Size
+from shipper.workers.folders import data_dirs
+from shipper.workers.place import waiting
 
-__all__ = ["clock", "disk", "open_files"]
+__all__ = ["clock", "cores", "disk", "open_files"]
 
 YEARS = range(2025, 2100)
 OURS = 64  # descriptors for what is always there: the log, the loop, the API, positions, dead letters, threads
@@ -42,6 +44,21 @@ def open_files(files: int, connections: int, limit: int | None = None) -> list[F
     return [warning("open files", found, fix)]
 
 
+def cores(config: Config, usable: int | None = None) -> list[Finding]:
+    """Workers against the cores that there are for them; and what workers of an earlier run still hold."""
+    found: list[Finding] = []
+    count, usable = config.workers, usable or len(os.sched_getaffinity(0))
+    if count > usable:
+        fix = "workers: auto, or fewer: each of them costs memory and takes a part of `memory_limit`"
+        found.append(warning("workers", f"{count} processes for {usable} usable cores", fix))
+    folder = Path(config.data_dir)
+    idle = [each for each in data_dirs(folder)[1:] if int(each.name) >= count and waiting(each)]
+    if idle:
+        text = f"{', '.join(map(str, idle))}: buffers of an earlier run with more workers are not empty"
+        found.append(ok("workers", f"{text}; a start empties them"))
+    return found if found or count == 1 else [ok("workers", f"{count} processes for {usable} usable cores")]
+
+
 def disk(config: Config, room: os.statvfs_result | None = None) -> list[Finding]:
     """What the disk buffers may take, and what is left for them, in bytes and inodes. The folder need not be there yet."""
     folder = Path(config.data_dir)
@@ -49,7 +66,7 @@ def disk(config: Config, room: os.statvfs_result | None = None) -> list[Finding]
     room = room or os.statvfs(nearest(folder))
     free = room.f_bavail * room.f_frsize
     caps = sum(spec.delivery.buffer.disk for spec in config.outputs.values())
-    left = max(caps - _size(folder / "buffers"), 0)
+    left = max(caps - sum(_size(each / "buffers") for each in data_dirs(folder)), 0)
     found: list[Finding] = []
     if free < LITTLE:
         fix = f"make room, or move data_dir; below {Size(LITTLE)} positions and dead letters may find none"

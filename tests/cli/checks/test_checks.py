@@ -99,6 +99,15 @@ def room(free: int, inodes: int = 10**6, all_inodes: int = 10**6) -> Any:
     return os.statvfs_result((4096, 4096, 10**9, free // 4096, free // 4096, all_inodes, inodes, inodes, *real[8:10]))
 
 
+def test_workers_and_cores(tmp_path: Path) -> None:
+    """More processes than usable cores are a warning; one needs no word."""
+    file = tmp_path / "shipper.yaml"
+    text = "workers: {}\ninputs: {{in: {{type: stdin}}}}\noutputs: {{out: {{type: blackhole}}}}\n"
+    for workers, levels in ((1, []), (2, ["ok"]), (3, ["warning"])):
+        file.write_text(text.format(workers))
+        assert [each.level for each in machine.cores(load([file]), usable=2)] == levels
+
+
 def test_the_disk(tmp_path: Path) -> None:
     """Buffers that may take more than is free are a warning; hardly any room or no inodes a problem."""
     made = config(tmp_path, disk=2**30)
