@@ -1,43 +1,59 @@
-"""The command line: which scenarios, how many lines, how often; a table to stdout, JSON to a file."""
+"""The command line: which scenarios and probes, how many lines, how often; two tables to stdout, JSON to a file."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from statistics import median_low
+from typing import TypeVar
 
+from bench.agents import Agent, Cannot, Floor
 from bench.check import Wrong
-from bench.generate import generated
-from bench.report import HEAD, Row, as_json, line
-from bench.run import Run, Sink, Usage, sink
+from bench.pairs import Row, measured
+from bench.probe import Bench, Figure, Probe
+from bench.probes import PROBES
+from bench.report import FIGURES_HEAD, GOALS, HEAD, as_json, figure_line, lines
+from bench.run import Sink, sink
 from bench.scenarios import SCENARIOS, Scenario
+from bench.shipper import Shipper
 
-IDLE_RUNS = 3
-
-
-def typical(runs: list[Usage]) -> Usage:
-    """The one whose CPU is the median."""
-    cpu = median_low(run.cpu for run in runs)
-    return next(run for run in runs if run.cpu == cpu)
+Named = TypeVar("Named", Scenario, Probe)
 
 
-def measured(scenario: Scenario, folder: Path, lines: int, runs: int, server: Sink) -> Row:
-    """Start-up with an empty input first, then agent and floor in turns, so that a noisy minute meets both."""
-    source, empty = (generated(scenario.shape, count, folder / "input") for count in (lines, 0))
-    idle, full = (Run(scenario, folder / "run", *what, server) for what in ((empty, 0), (source, lines)))
-    idle.agent()  # compiles what was not compiled yet
-    row = Row(
-        scenario,
-        lines,
-        typical([idle.agent() for _ in range(IDLE_RUNS)]),
-        typical([idle.floor() for _ in range(IDLE_RUNS)]),
-    )
-    for _ in range(runs):
-        row.agent.append(full.agent())
-        row.floor.append(full.floor())
-    return row
+def chosen(all_: Sequence[Named], patterns: str) -> list[Named]:
+    return [each for each in all_ if any(fnmatch(each.name, pattern) for pattern in patterns.split(","))]
+
+
+def compared(scenarios: list[Scenario], agents: list[Agent], args: argparse.Namespace, server: Sink) -> list[Row]:
+    """The first table."""
+    rows = []
+    print(HEAD, flush=True)
+    for scenario in scenarios:
+        rows.append(measured(scenario, agents, args.folder, args.lines, args.runs, server))
+        print(lines(rows[-1]), flush=True)
+    print(f"\n{GOALS}\n")
+    return rows
+
+
+def probed(
+    probes: list[Probe], agents: list[Agent], args: argparse.Namespace, server: Sink
+) -> tuple[list[Figure], int]:
+    """The second table, and how often there was no figure."""
+    figures, failed = [], 0
+    print(FIGURES_HEAD, flush=True)
+    for probe in probes:
+        for agent in agents:
+            try:
+                found = probe.measure(Bench(agent, args.folder, server, args.lines, args.runs, args.long))
+            except (Wrong, Cannot, OSError) as error:
+                failed += 1
+                print(f"{probe.name:10} {agent.name:10} no figure: {error}", flush=True)
+                continue
+            figures += found
+            print("\n".join(map(figure_line, found)), flush=True)
+    return figures, failed
 
 
 def main() -> int:
@@ -45,31 +61,40 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=1_000_000, help="lines a run (1000000)")
     parser.add_argument("--runs", type=int, default=3, help="pairs of runs a scenario (3)")
     parser.add_argument("--only", default="*", help="names, separated by commas; patterns such as es* too")
+    parser.add_argument("--long", action="store_true", help="probes as long as their goals say: two minutes of outage")
+    parser.add_argument("--against", default="", help="agents found on PATH to run beside, separated by commas")
     parser.add_argument("--folder", type=Path, default=Path.home() / ".cache" / "shipper-bench", help="where files go")
     parser.add_argument("--json", type=Path, help="where the figures go (results.json in that folder)")
-    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--list", action="store_true", help="say which scenarios and probes there are")
     args = parser.parse_args()
-    patterns = args.only.split(",")
-    chosen = [scenario for scenario in SCENARIOS if any(fnmatch(scenario.name, pattern) for pattern in patterns)]
-    if args.list or not chosen:
-        for scenario in SCENARIOS:
-            print(f"{scenario.name:15} {scenario.title}")
-        return 0 if chosen else 2
+    scenarios, probes = chosen(SCENARIOS, args.only), chosen(PROBES, args.only)
+    if args.list or not (scenarios or probes):
+        titles = {each.name: each.title for each in SCENARIOS} | {each.name: each.title for each in PROBES}
+        for name, title in titles.items():
+            print(f"{name:15} {title}")
+        return 0 if args.list else 2
+    others: list[Agent] = []
+    if args.against:
+        from bench.peers import find
+
+        try:
+            others = [find(name) for name in args.against.split(",")]
+        except Cannot as error:
+            parser.error(str(error))
     args.folder.mkdir(parents=True, exist_ok=True)
-    rows, failed = [], 0
-    print(HEAD, flush=True)
+    rows: list[Row] = []
+    figures: list[Figure] = []
+    failed = 0
     with sink() as server:
-        for scenario in chosen:
-            try:
-                rows.append(measured(scenario, args.folder, args.lines, args.runs, server))
-                print(line(rows[-1]), flush=True)
-            except Wrong as wrong:
-                failed += 1
-                print(f"{scenario.name:15} no figure: {wrong}", flush=True)
+        if scenarios:
+            rows = compared(scenarios, [Shipper(), Floor(), *others], args, server)
+        if probes:
+            figures, failed = probed(probes, [Shipper(), *others], args, server)
     results = args.json or args.folder / "results.json"
-    results.write_text(as_json(rows))
+    results.write_text(as_json(rows, figures))
     print(f"figures in {results}", file=sys.stderr)
-    return 1 if failed else 0
+    broken = [side for row in rows for side in row.sides[:2] if side.why_not]  # ours: a peer may be unable
+    return 1 if failed or broken else 0
 
 
 if __name__ == "__main__":

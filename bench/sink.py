@@ -1,16 +1,28 @@
 """A cheap server for the HTTP scenarios: counts what arrives, keeps samples, answers as the real ones do.
 
-    python -m bench.sink         prints its port; GET /report, POST /reset
+    python -m bench.sink         prints its port
 
-A process of its own, whose CPU is not counted. Any other path takes NDJSON, `/_bulk` answers an item a document as
-Elasticsearch does (a short one when the request filters it), `/loki/api/v1/push` answers 204.
+A process of its own, whose CPU is not counted. `/_bulk` answers an item a document as Elasticsearch does (only what
+`filter_path` names), `/loki/api/v1/push` answers 204, any other path takes NDJSON. For whoever runs it:
+
+    POST /reset     forget everything, be up
+    POST /down      answer events with 503 from now on; POST /up: take them again
+    GET /report     what arrived: {"http": {"events", "requests", "received", "samples"}, "es": ..., "loki": ..., "refused"}
+    GET /marks      what was posted to /marked: {"marks": [...], "late": [...]}: the numbers behind `"mark":` or `"id":`,
+                    one an event, and, taking them for nanoseconds of the monotonic clock, how long ago each was
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+import time
+from array import array
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from isal import igzip
@@ -18,13 +30,13 @@ from isal import igzip
 SAMPLES = 1000
 LOKI_MARK = b'\\"id\\":'  # once in each line that the generator made, as it stands inside a JSON string
 ABOUT = b'{"name":"sink","version":{"number":"8.15.0"},"tagline":"You Know, for Search"}'
-ITEM = b'{"create":{"_index":"logs-app","_id":"kD8f0pMB1xq0T0y2b9aC","_version":1,"result":"created","status":201}}'
-SHORT = b'{"create":{"status":201}}'
+ITEM = {"_index": "logs-app", "_id": "kD8f0pMB1xq0T0y2b9aC", "_version": 1, "result": "created", "status": 201}
+MARK = re.compile(rb'"(?:mark|id)\\?": ?(\d+)')
 
 
 @dataclass
-class Tally:
-    """What has arrived since the last reset."""
+class Kind:
+    """What has come for one kind of destination."""
 
     events: int = 0
     requests: int = 0
@@ -33,13 +45,50 @@ class Tally:
     samples: list[Any] = field(default_factory=list)
     """The first and the last event of some requests, decoded."""
 
-    def clear(self) -> None:
-        self.events = self.requests = self.received = 0
-        self.samples.clear()
-
     def keep(self, *lines: bytes | str) -> None:
         if len(self.samples) < SAMPLES:
             self.samples += [orjson.loads(line) for line in lines]
+
+
+class Tally:
+    """What has arrived since the last reset."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.http, self.es, self.loki = Kind(), Kind(), Kind()
+        self.down = False
+        self.refused = 0
+        """Requests answered 503."""
+        self.marks = array("q")
+        self.late = array("q")
+
+    def report(self) -> bytes:
+        return orjson.dumps({"http": self.http, "es": self.es, "loki": self.loki, "refused": self.refused})
+
+    def marked(self) -> bytes:
+        return orjson.dumps({"marks": self.marks.tolist(), "late": self.late.tolist()})
+
+
+@lru_cache
+def bulk_answer(paths: str) -> tuple[bytes, bytes]:
+    """The beginning of a bulk answer, and each item: what `filter_path` names of it, all when that is empty."""
+    named = [path.split(".") for path in paths.split(",") if path]
+
+    def shown(*path: str) -> bool:
+        return not named or any(all(map(fnmatch, path, pattern)) for pattern in named)
+
+    top = {key: value for key, value in (("took", 1), ("errors", False)) if shown(key)}
+    item = {key: value for key, value in ITEM.items() if shown("items", "create", key)}
+    return orjson.dumps(top)[:-1], orjson.dumps({"create": item}) if item else b""
+
+
+def bulk(paths: str, count: int) -> bytes:
+    top, item = bulk_answer(paths)
+    if not item:
+        return top + b"}"
+    return top + (b"," if len(top) > 1 else b"") + b'"items":[' + b",".join([item] * count) + b"]}"
 
 
 class Sink(asyncio.Protocol):
@@ -81,32 +130,48 @@ class Sink(asyncio.Protocol):
         path, _, query = target.partition("?")
         tally = self.tally
         if method != "POST":
-            self.answer(200, orjson.dumps(tally) if path == "/report" else ABOUT)
+            pages = {"/report": tally.report, "/marks": tally.marked}
+            self.answer(200, pages.get(path, lambda: ABOUT)())
             return
-        if path == "/reset":
-            tally.clear()
+        if path in ("/reset", "/down", "/up"):
+            if path == "/reset":
+                tally.clear()
+            tally.down = path == "/down"
             self.answer(200, b"")
             return
-        tally.requests += 1
-        tally.received += len(body)
+        if tally.down:
+            tally.refused += 1
+            self.answer(503, b"")
+            return
+        received = len(body)
         if headers.get("content-encoding") == "gzip":
             body = igzip.decompress(body)  # type: ignore[no-untyped-call]
         if path.endswith("/_bulk"):
+            kind = tally.es
             count = body.count(b"\n") // 2
-            tally.keep(body.split(b"\n", 2)[1], body.rstrip(b"\n").rpartition(b"\n")[2])
-            items = b",".join([SHORT if "filter_path" in query else ITEM] * count)
-            self.answer(200, b'{"took":1,"errors":false,"items":[' + items + b"]}")
+            kind.keep(body.split(b"\n", 2)[1], body.rstrip(b"\n").rpartition(b"\n")[2])
+            filtered = dict(parse_qsl(query)).get("filter_path", "")
+            self.answer(200, bulk(filtered, count))
         elif path.endswith("/loki/api/v1/push"):
+            kind = tally.loki
             count = body.count(LOKI_MARK)
-            if tally.requests % 64 == 1:  # decoding each would keep a core busy
+            if kind.requests % 64 == 0:  # decoding each would keep a core busy
                 for stream in orjson.loads(body)["streams"]:
-                    tally.keep(stream["values"][0][1], stream["values"][-1][1])
+                    kind.keep(stream["values"][0][1], stream["values"][-1][1])
             self.answer(204, b"")
         else:
+            kind = tally.http
             count = body.count(b"\n") + (not body.endswith(b"\n"))
-            tally.keep(body.partition(b"\n")[0], body.rstrip(b"\n").rpartition(b"\n")[2])
+            if path == "/marked":
+                now = time.monotonic_ns()
+                marks = [*map(int, MARK.findall(body))]
+                tally.marks.extend(marks)
+                tally.late.extend([now - mark for mark in marks])
+            kind.keep(body.partition(b"\n")[0], body.rstrip(b"\n").rpartition(b"\n")[2])
             self.answer(200, b"")
-        tally.events += count
+        kind.requests += 1
+        kind.received += received
+        kind.events += count
 
 
 async def main() -> None:
