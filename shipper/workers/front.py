@@ -23,6 +23,8 @@ from shipper.workers.local import ask
 from shipper.workers.merging import Memory, Page, merged, parse
 from shipper.workers.post import Post
 
+ENDED = -1
+"""Stands for the status of a process that has ended."""
 PATIENCE = 2.0
 """Seconds that a worker has for an answer."""
 
@@ -74,7 +76,7 @@ class Front(Admin):
         return other(path)
 
     async def _ask(self, path: str) -> dict[str, tuple[int, str]]:
-        """What those answer that run, by name; status 0 and why where there is no answer."""
+        """What those answer that run, by name; where there is no answer, 0 and why, or ENDED."""
 
         async def one(each: Known) -> tuple[int, str]:
             try:
@@ -82,7 +84,8 @@ class Front(Admin):
             except TimeoutError:
                 return 0, f"no answer within {PATIENCE:.0f}s"
             except OSError as error:
-                return 0, f"no answer: {error.strerror or error}"
+                gone = isinstance(error, ConnectionError | FileNotFoundError)
+                return ENDED if gone else 0, f"no answer: {error.strerror or error}"
 
         up = [each for each in self.known if each.pid is not None]
         answers = await asyncio.gather(*map(one, up))
@@ -90,7 +93,9 @@ class Front(Admin):
 
     async def _alive(self) -> Answer:
         started = {each.name for each in self.known if each.ready}
-        stuck = [name for name, (status, _) in (await self._ask("/livez")).items() if status != 200 and name in started]
+        # who is gone is started again by the first process, which may not have told us yet
+        answers = (await self._ask("/livez")).items()
+        stuck = [name for name, (status, _) in answers if status not in (200, ENDED) and name in started]
         return Answer(503, "".join(f"{name} does not answer\n" for name in stuck)) if stuck else Answer(200, "ok\n")
 
     async def _reasons(self) -> list[str]:

@@ -113,7 +113,7 @@ def test_systemd_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
     ):
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(10)
-        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}  # ten wait at most
         with Agent(BASE.replace("URL", server.url), tmp_path, env=env) as agent:
             heard = [systemd.recv(100) for _ in range(4)]
             assert heard.count(b"READY=1") == 1
