@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 
-
 PATIENCE = 2.0
 
 
