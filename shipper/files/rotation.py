@@ -31,7 +31,7 @@ def by_inode(path: str, key: Key, seen: Folders | None = None) -> str | None:
     seen = {} if seen is None else seen
     if folder not in seen:
         here: dict[int, list[str]] = {}
-        with suppress(OSError), os.scandir(folder) as entries:
+        with suppress(OSError), os.scandir(folder) as entries:  # a folder that is gone has no files
             for entry in entries:
                 here.setdefault(entry.inode(), []).append(entry.path)
         seen[folder] = here

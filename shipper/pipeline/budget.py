@@ -16,8 +16,6 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self.peak = 0
-        """The most that was used since somebody set it back."""
         self.on_full: set[Callable[[], None]] = set()
         self._given = asyncio.Event()
 
@@ -31,7 +29,6 @@ class Budget:
 
     def take(self, size: int) -> None:
         self.used += size
-        self.peak = max(self.peak, self.used)
 
     def give(self, size: int) -> None:
         self.used -= size

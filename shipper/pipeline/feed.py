@@ -84,7 +84,7 @@ def deliver(pipelines: Sequence[Pipeline], batch: Batch) -> Future[None]:
     readers = [pipeline for pipeline in pipelines if not pipeline.changes]
     writers = [pipeline for pipeline in pipelines if pipeline.changes]
     if sum(pipeline.looks for pipeline in readers) > 1:
-        assert batch.events is not None  # made once for all
+        _ = batch.events  # made once for all of them
     batches = [*(batch.copy() for _ in writers[1:]), batch]  # before any of them has begun to change things
     waits = [pipeline(batch.share()) for pipeline in readers]
     waits += [pipeline(each) for pipeline, each in zip(writers, batches, strict=False)]

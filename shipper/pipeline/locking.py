@@ -26,7 +26,7 @@ def lock(folder: Path) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        with suppress(OSError):
+        with suppress(OSError):  # then nobody knows who it is
             holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
         os.close(handle)
         raise Locked(f"data_dir {folder} is in use by process {holder or 'unknown'}") from error

@@ -15,7 +15,6 @@ from shipper.config.model import Config
 from shipper.delivery.dead_letters import DeadLetters
 from shipper.errors import ConfigError
 from shipper.pipeline.budget import Budget
-from shipper.pipeline.heap import Heap
 from shipper.pipeline.locking import Locked, lock
 from shipper.pipeline.observe import log
 from shipper.pipeline.part import ALONE, Part
@@ -61,7 +60,6 @@ class Runner:
         self.after_reload: list[Callable[[bool], None]] = []
         """Called with whether it was taken over."""
         self.stalls = Stalls()
-        self._heap = Heap(self.budget)
         self.opened = asyncio.Event()
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
@@ -228,7 +226,6 @@ class Runner:
                     await outlet.output.idle()
                 except Exception as error:
                     outlet.flow.bug(error)
-            self._heap.look()
 
     # reload
     async def _reloads(self) -> None:

@@ -100,7 +100,7 @@ def supervise(
 
 def warm_up() -> None:
     """What every worker needs is imported once, and never looked at again by the collector, which would unshare it."""
-    with suppress(ImportError):
+    with suppress(ImportError):  # where there is none the loop is asyncio's own
         import uvloop  # noqa: F401
     gc.collect()
     gc.disable()

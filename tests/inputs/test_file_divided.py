@@ -164,7 +164,7 @@ async def play(root: Path, actions: list[tuple[int, str]]) -> None:
         for which, action in actions:
             await model.act(model.logs[which], action)
         await model.settle()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # time enough to read more, which must not be
         await model.take()
         await model.stop()
         found = {row.path: row for row in model.survey().rows}
@@ -210,7 +210,7 @@ async def test_an_inode_that_another_worker_knew_is_read_once(tmp_path: Path, on
             "000001",
             "000002",
         ]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # time enough to read more, which must not be
         assert not any(tail.unread for tail in tails)
     for log in model.logs:
         log.writer.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.e2e.agent import Agent, ndjson, shipper, write_config
 from tests.e2e.fake import Destination, Say
+from tests.workers.sources import SOURCES, append
 
 FILES = """
 data_dir: ./data
@@ -31,15 +32,6 @@ workers: 2
 inputs: {app: {type: file, include: [./in/*.log], poll_interval: 50ms}}
 outputs: {out: {type: http, url: "URL", delivery: {batch: {wait: 20ms}, retry: {first: 50ms, max: 100ms}, buffer: DISK}}}
 """
-SOURCES = 8
-
-
-def append(folder: Path, ids: range) -> None:
-    """Each id goes to each of the files, so that both workers have work."""
-    (folder / "in").mkdir(exist_ok=True)
-    for source in range(SOURCES):
-        with (folder / "in" / f"a{source}.log").open("a") as file:
-            file.writelines(json.dumps({"source": source, "id": n}) + "\n" for n in ids)
 
 
 def delivered(folder: Path) -> Counter[tuple[int, int]]:

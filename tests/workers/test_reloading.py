@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.e2e.agent import Agent, ndjson, shipper
+from tests.workers.sources import SOURCES, append
 
 TEXT = """
 data_dir: ./data
@@ -19,14 +20,6 @@ inputs: {app: {type: file, include: [./in/*.log], poll_interval: 50ms}}
 filters: {parse: {type: parse, format: json}, mark: {type: set, fields: {mark: one}}}
 outputs: {out: {type: file, path: ./out.ndjson, delivery: {batch: {bytes: 64KiB, wait: 20ms}}}}
 """
-SOURCES = 8
-
-
-def append(folder: Path, ids: range) -> None:
-    (folder / "in").mkdir(exist_ok=True)
-    for source in range(SOURCES):
-        with (folder / "in" / f"a{source}.log").open("a") as file:
-            file.writelines(json.dumps({"source": source, "id": n}) + "\n" for n in ids)
 
 
 def marks(folder: Path) -> Counter[tuple[int, str]]:
