@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -254,6 +255,10 @@ SHORT: dict[str, Callable[[Bench], list[Figure]]] = {
 }
 
 
+MAY_BE_NOTHING = re.compile("CPU|stall")
+"""So little that nothing was counted: start-up is taken off, and the loop of a quiet machine is never late."""
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_probes_give_figures(name: str, server: Sink, tmp_path: Path) -> None:
     """Each probe, as short as it can be, measures what its goals are about; an outage loses nothing, and sends nothing twice."""
@@ -263,7 +268,7 @@ def test_probes_give_figures(name: str, server: Sink, tmp_path: Path) -> None:
     figures = {figure.what: figure.value for figure in found}
     lost, twice = f"503 for 2 s: lost of {LINES:,}", "503 for 2 s: twice"
     assert [figures.pop(what, 0) for what in (lost, twice)] == [0, 0]
-    assert all(value > 0 for what, value in figures.items() if "CPU" not in what)
+    assert all(value > 0 for what, value in figures.items() if not MAY_BE_NOTHING.search(what))
 
 
 def test_a_goal_that_is_missed_is_said() -> None:
