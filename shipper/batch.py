@@ -36,10 +36,11 @@ class Batch:
     `raw` is the chunk of whole lines as it was read (UTF-8, separated by newlines, none at the end) while
     nobody has touched the events; `decode` makes the events from it when somebody does. `attrs` are shared:
     replace them, never change them. `size` is what the batch counts in bytes of log. `ids` are the ids of the events
-    in `raw`, one each in order, where somebody wants them; they go into the events when these are made.
+    in `raw`, one each in order, where somebody wants them; they go into the events when these are made. `written` is
+    what an output made of it, for the next one: JSON lines and how many; gone when the batch gets other events.
     """
 
-    __slots__ = ("_count", "_events", "_raw", "attrs", "decode", "ids", "size")
+    __slots__ = ("_attrs", "_count", "_events", "_raw", "decode", "ids", "size", "written")
 
     def __init__(
         self,
@@ -54,10 +55,20 @@ class Batch:
         self._raw = raw if events is None else None
         self._events = events if events is not None or raw is not None else []
         self._count = 0  # of the lines in `raw`, once somebody asked
-        self.attrs = attrs
+        self._attrs = attrs
+        self.written: tuple[bytes, int] | None = None
         self.decode = decode
         self.size = size or (len(raw) if raw is not None else 256 * len(self._events or ()))
         self.ids = ids
+
+    @property
+    def attrs(self) -> Attrs:
+        return self._attrs
+
+    @attrs.setter
+    def attrs(self, attrs: Attrs) -> None:
+        self._attrs = attrs
+        self.written = None
 
     @property
     def raw(self) -> bytes | None:
@@ -75,7 +86,7 @@ class Batch:
 
     @events.setter
     def events(self, events: list[Event]) -> None:
-        self._events, self._raw = events, None
+        self._events, self._raw, self.written = events, None, None
         if self.ids is not None:  # made of the lines themselves, one of each
             self.label(self.ids)
 

@@ -12,6 +12,9 @@ from shipper.batch import Batch, Event, Piece
 from shipper.component import Codec
 from shipper.errors import Refused
 from shipper.text.jsonlines import encode_lines, written
+from shipper.text.objects import together
+
+_SPACE = b" \t\r\n"  # JSON's; `strip` knows two more
 
 
 class Json(Codec):
@@ -29,7 +32,8 @@ class Json(Codec):
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
-            return _one_behind_the_other(data)
+            # mostly they are lines, which orjson reads all at once in a tenth of the time
+            return together(data.strip(_SPACE)) or _one_behind_the_other(data)
         return [_event(each) for each in value] if isinstance(value, list) else [_event(value)]
 
     def encode(self, batch: Batch) -> Iterable[Piece | Refused]:

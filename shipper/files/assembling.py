@@ -197,7 +197,9 @@ class Assembler:
         joiner = self._joiner
         assert joiner is not None
         messages = joiner.feed(cut.raw.decode("utf-8", "replace"))
-        events = [self._message(messages[0]), *({"message": each} for each in messages[1:])] if messages else []
+        events: list[Event] = [{"message": each} for each in messages]
+        if messages and self._truncated:
+            events[0] = self._message(messages[0])
         joiner.mark(events)
         if self._naming is not None:
             self._naming.fed(cut)
@@ -212,9 +214,9 @@ class Assembler:
             self._place = (cut.end, cut.mark)
         else:
             self._touched = self._now()
-            starts = self.lines.starts(cut)
-            if held <= len(starts):  # else it began in an earlier cut, and the position stays there
-                self._place = (starts[-held], self.lines.mark(cut, starts[-held]))
+            begin = self.lines.start_of_last(held, cut)
+            if begin is not None:  # else it began in an earlier cut, and the position stays there
+                self._place = (begin, self.lines.mark(cut, begin))
         return (Batch(events, attrs=self._attrs(), size=len(cut.raw)), self._place) if events else None
 
     def _named(self, events: list[Event]) -> list[Event]:

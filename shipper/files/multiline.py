@@ -191,6 +191,9 @@ class Joiner:
 
     def _bounded(self, messages: list[str]) -> list[str]:
         most, size = self._options.max_lines, self._options.max_bytes
+        longest = max(map(len, messages), default=0)
+        if longest < most and longest * 4 <= size:
+            return messages
         long = [each for each in messages if len(each) >= most or len(each) * 4 > size]
         if all(len(each) * 4 <= size and each.count("\n") < most for each in long):
             return messages

@@ -47,12 +47,10 @@ class Patterned:
     def _quickly(self, text: str) -> list[int]:
         longest = self._guard.longest
         if self._whole is not None and not has_longer(text, longest):
-            found = []
-            for match in self._whole.finditer(text):
-                if match.end() > match.start() and "\n" in match[0]:
-                    break  # it ran over the end of a line after all
-                found.append(match.start())
-            else:
+            spans = [match.span() for match in self._whole.finditer("\n" + text)]
+            # the newline in front of the text makes up for the one in the match: it begins where its line does
+            if not any("\n" in text[begin : end - 1] for begin, end in spans):  # else it ran over the end of a line
+                found = [begin for begin, _ in spans]
                 return found if self._starts else self._others(text, found)
         found, at, search = [], 0, self._search
         for line in text.split("\n"):

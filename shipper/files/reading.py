@@ -148,12 +148,29 @@ class Lines:
         """Where the lines of an exact cut begin, in bytes of the input."""
         if cut.truncated:
             return [cut.start]
-        if cut.end - cut.start == len(cut.raw) + 1 and self._encoding == "utf-8" and cut.lines is None:
+        if self._plainly(cut):
             sums = accumulate(map(len, cut.raw.split(b"\n")), initial=cut.start)
             return [begin + newlines for newlines, begin in enumerate(sums)][:-1]
         front = len(cut.source) - (cut.end - cut.start)
         ends = [cut.start + end for end in self._ends(cut.source[front:])]
         return [cut.start, *(end for end in ends if end < cut.end)]
+
+    def start_of_last(self, lines: int, cut: Cut) -> int | None:
+        """Where the last so many lines of an exact cut begin; None when it has fewer. Without looking at the others where it can."""
+        if not self._plainly(cut):
+            starts = self.starts(cut)
+            return starts[-lines] if lines <= len(starts) else None
+        at = len(cut.raw)
+        for _ in range(lines):
+            if at < 0:
+                return None
+            at = cut.raw.rfind(b"\n", 0, at)
+        return cut.start + at + 1
+
+    def _plainly(self, cut: Cut) -> bool:
+        """Whether its input is what `raw` has, and one newline more."""
+        plain = cut.end - cut.start == len(cut.raw) + 1 and self._encoding == "utf-8"
+        return plain and cut.lines is None and not cut.truncated
 
     def mark(self, cut: Cut, offset: int) -> bytes:
         """The last bytes of the input before a place in an exact cut."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from shipper.batch import Batch
 from shipper.delivery.stack import Stack
@@ -46,7 +47,7 @@ class Fork:
                 futures.append(branch.stack(batch if branch.fit is None else branch.fit(batch)))
             elif verdict is not False:
                 taken = verdict if taken is None else [a or b for a, b in zip(taken, verdict, strict=True)]
-                some = [event for event, wanted in zip(batch.events, verdict, strict=True) if wanted]
+                some = list(compress(batch.events, verdict))
                 if some:
                     part = batch.with_events(some)
                     futures.append(branch.stack(part if branch.fit is None else branch.fit(part)))

@@ -8,6 +8,7 @@ which no JSON line can bring but a plugin can, become null.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -59,7 +60,19 @@ def encode_lines(
 
     An attribute that an event carries itself is left out there. `timestamp_as` is what a top-level `timestamp` is
     called. The batch is not changed. Types that orjson does not know are written as `str` gives them.
+
+    Several outputs of a pipeline that write the same share it: the batch keeps what was made of it.
     """
+    alike = not head and timestamp_as == "timestamp"
+    if alike and (kept := batch.written) is not None:
+        return *kept, []
+    body, count, refused = _lines(batch, head, timestamp_as)
+    if alike and not refused:
+        batch.written = (body, count)
+    return body, count, refused
+
+
+def _lines(batch: Batch, head: bytes, timestamp_as: str) -> tuple[bytes, int, list[Refused]]:
     attrs = batch.attrs
     if batch.is_lines and batch.raw is not None:
         texts = batch.raw.decode("utf-8", "replace").split("\n")
@@ -164,10 +177,17 @@ def _members(attrs: Attrs, timestamp_as: str) -> dict[str, bytes]:
 
 
 def _member(name: str, value: Any) -> bytes:
+    return _text_member(name, value) if type(value) is str else _any_member(name, value)
+
+
+def _any_member(name: str, value: Any) -> bytes:
     try:
         return orjson.dumps({name: value}, str)[1:-1]
     except TypeError:  # such as a path that is not UTF-8: no reason to refuse every line of that file
         return orjson.dumps({_clean(name): _clean(value)})[1:-1]
+
+
+_text_member = lru_cache(256)(_any_member)  # host and file are the same in one batch after another
 
 
 def _clean(value: Any) -> str:

@@ -12,7 +12,7 @@ import orjson
 
 from shipper.batch import Event
 
-__all__ = ["EMPTY", "Fail", "Objects"]
+__all__ = ["EMPTY", "Fail", "Objects", "together"]
 
 Fail = Callable[[int, bytes, str], Event]
 """Called for a line that is no JSON object: its index, the line, and why; gives the event that takes its place.
@@ -46,8 +46,8 @@ class Objects:
         self._failing = 0.0  # of the lines of the last chunk
 
     def __call__(self, data: bytes, fail: Fail) -> list[Event]:
-        if not self._failing and (together := _together(data)) is not None:
-            return together
+        if not self._failing and (events := together(data)) is not None:
+            return events
         if self._failing <= FEW:
             events, failed = _around(data, fail)
         else:
@@ -56,8 +56,8 @@ class Objects:
         return events
 
 
-def _together(data: bytes) -> list[Event] | None:
-    """All lines at once, or None when only each by itself can tell."""
+def together(data: bytes) -> list[Event] | None:
+    """The objects of all lines at once, or None when only each line by itself can tell."""
     text = data.replace(b"\n", _BETWEEN)
     between = (len(text) - len(data)) // (len(_BETWEEN) - 1)  # `count` would take a sixth of the whole time
     try:
@@ -75,7 +75,7 @@ def _around(data: bytes, fail: Fail) -> tuple[list[Event], int]:
     events: list[Event] = []
     failed = 0
     for some, odd in _stretches(data):
-        found, lost = None if odd else _together(some), 0
+        found, lost = None if odd else together(some), 0
         if found is None:
             found, lost = _one_by_one(some.split(b"\n"), partial(_behind, len(events), fail))
         events += found
@@ -106,7 +106,7 @@ def _behind(at: int, fail: Fail, index: int, line: bytes, why: str) -> Event:
 
 
 def _one_by_one(lines: Sequence[bytes], fail: Fail) -> tuple[list[Event], int]:
-    """The slow twin of `_together`: each line by itself; and how many are no objects."""
+    """The slow twin of `together`: each line by itself; and how many are no objects."""
     events: list[Any] = []
     values = map(orjson.loads, lines)
     failed = 0

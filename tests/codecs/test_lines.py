@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_type_hints
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from shipper.batch import Batch, Event, Piece
 from shipper.codecs.cri import Cri
 from shipper.codecs.csv import Csv
 from shipper.codecs.docker import Docker
-from shipper.codecs.json import Json
+from shipper.codecs.json import Json, _event, _one_behind_the_other
 from shipper.codecs.logfmt import Logfmt
 from shipper.codecs.ndjson import Ndjson
 from shipper.codecs.text import Text
 from shipper.component import Codec
 from shipper.errors import Refused
+from shipper.text.jsonlines import encode_lines
 from shipper.text.templates import Template
 
 ATTRS = {"host": "web"}
@@ -125,6 +127,43 @@ def test_text_passes_untouched() -> None:
 def test_json_documents(data: bytes, events: list[Event]) -> None:
     """An array, an object, or values one behind the other; from what is no JSON on, the rest is kept raw and marked."""
     assert Json().decode(data) == events
+
+
+ODD_LINES = [
+    b'{"a":1}', b'{"a":{"b":"\\u2028"}}', b'{"a":1,"a":2}', b'{"n":[3', b"4]}", b'{"a":1},{"b":2}', b"", b" ", b"[1]",
+    b'[{"a":1}]', b"null", b"NaN", b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":123456789012345678901234567890}', b"\x0c",
+    b'{"a":1}\r', b'{"a":1} {"b":2}', b'{"a":"\x00"}', b'"' + b"x" * 100 + b'"', "{\"\u2028\":1}".encode(),
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.one_of(st.just(b'{"a":1}'), st.sampled_from(ODD_LINES)), max_size=8),
+    st.sampled_from([b"", b"\n", b"\x0c\n"]),
+)
+def test_json_lines_are_read_at_once_as_one_behind_the_other(lines: list[bytes], end: bytes) -> None:
+    """Where all lines are objects they are read together, and are what reading value by value gives."""
+    data = b"\n".join(lines) + end
+    try:
+        whole = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        assert Json().decode(data) == (_one_behind_the_other(data) if data.strip() else [])
+    else:
+        assert Json().decode(data) == [_event(each) for each in (whole if isinstance(whole, list) else [whole])]
+
+
+def test_what_one_output_has_written_serves_the_next() -> None:
+    """The lines of a batch are made once; other events or attributes are other lines."""
+    batch = Batch([{"n": 1}], attrs=ATTRS)
+    first = encode_lines(batch)
+    assert first == (b'{"host":"web","n":1}\n', 1, [])
+    assert encode_lines(batch)[0] is first[0]
+    assert encode_lines(batch, b"x")[0] == b'x{"host":"web","n":1}\n'
+    assert encode_lines(batch, timestamp_as="@timestamp")[0] == first[0]
+    batch.attrs = {"host": "db"}
+    assert encode_lines(batch)[0] == b'{"host":"db","n":1}\n'
+    batch.events = [{"n": 2}]
+    assert encode_lines(batch)[0] == b'{"host":"db","n":2}\n'
+    assert encode_lines(batch.copy())[0] == b'{"host":"db","n":2}\n'
 
 
 def test_json_pieces_join() -> None:

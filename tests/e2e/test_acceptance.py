@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -46,6 +47,8 @@ pipelines:
   text: {inputs: [pipe], filters: [lines, where, hide], outputs: *all}
   syslog: {inputs: [net], filters: [names, where, hide], outputs: *all}
 """
+HOUR = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H}"
+"""When it was written: what is older than a week no Loki takes."""
 LEVELS = ("debug", "info", "info", "info", "warn", "error")
 SECRETS = re.compile(rb"planted|4111 ?1111|s3cr3tt0k3n")
 ID = re.compile(rb"id-(\d{8})-id")
@@ -70,7 +73,7 @@ def text(n: int) -> str:
 
 def as_json(n: int) -> bytes:
     return (
-        f'{{"timestamp":"2026-11-22T12:{n % 60:02}:{n // 60 % 60:02}.{n % 1000:03}Z","level":"{level(n)}",'
+        f'{{"timestamp":"{HOUR}:{n % 60:02}:{n // 60 % 60:02}.{n % 1000:03}Z","level":"{level(n)}",'
         f'"service":"svc{n % 5}","msg":"{text(n)}","status":{200 + n % 4 * 100},"nested":{{"user":{{"id":{n}}}}}}}\n'
     ).encode()
 
@@ -80,7 +83,7 @@ def as_logfmt(n: int) -> bytes:
 
 
 def as_syslog(n: int) -> bytes:
-    return f"<{8 + (7, 6, 6, 6, 4, 3)[n % 6]}>1 2026-11-22T12:00:00.{n % 1000:03}Z web{n % 9} svc{n % 5} {n} - - {text(n)}\n".encode()
+    return f"<{8 + (7, 6, 6, 6, 4, 3)[n % 6]}>1 {HOUR}:00:00.{n % 1000:03}Z web{n % 9} svc{n % 5} {n} - - {text(n)}\n".encode()
 
 
 def chunks(make: Callable[[int], bytes], ids: Iterable[int], size: int = 500) -> Iterator[bytes]:

@@ -207,7 +207,9 @@ def test_one_text_holds_the_loop_for_a_bounded_time(pattern: str, text: str) -> 
         with contextlib.suppress(TooSlow):
             guard.one(compiled.search, text)
 
-    assert cpu(once) < 0.25
+    # `re` looks every 4096 tries, and each may be a step over all of the text: that is what this search does, unguarded
+    unit = cpu(lambda: re.search(r"\d+x", "1" * BOUND))
+    assert cpu(once) < max(0.25, 4 * unit)
 
 
 def test_longer_lines_are_found() -> None:
