@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import TypeVar
 
 from bench.agents import Agent, Cannot, Floor
 from bench.check import Wrong
@@ -16,14 +13,8 @@ from bench.probe import Bench, Figure, Probe
 from bench.probes import PROBES
 from bench.report import FIGURES_HEAD, GOALS, HEAD, as_json, figure_line, lines
 from bench.run import Sink, sink
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, Scenario, chosen
 from bench.shipper import Shipper
-
-Named = TypeVar("Named", Scenario, Probe)
-
-
-def chosen(all_: Sequence[Named], patterns: str) -> list[Named]:
-    return [each for each in all_ if any(fnmatch(each.name, pattern) for pattern in patterns.split(","))]
 
 
 def compared(scenarios: list[Scenario], agents: list[Agent], args: argparse.Namespace, server: Sink) -> list[Row]:

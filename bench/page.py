@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from the JSON of a run: `python -m bench.page RESULTS GROWTH`.
+"""Writes docs/performance.md from the JSON of a run: `python -m bench.page RESULTS GROWTH INSTRUCTIONS`.
 
 `page.md` beside this file is the page with its words by hand; `{{name}}` in it is replaced. What is measured is not
 derived from the source, so nothing but a new measurement makes the page stale.
@@ -128,6 +128,19 @@ def curves(growth: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def instructions(counted: dict[str, Any]) -> str:
+    """Instructions a line, ours and the floor's."""
+    rows = [
+        [
+            f"`{name}` {row['title']}",
+            *(f"{row[who]:,.0f}" for who in (OURS, "floor")),
+            f"{row[OURS] / row['floor']:.2f}x",
+        ]
+        for name, row in counted["rows"].items()
+    ]
+    return table(["work", OURS, "floor", f"{OURS} / floor"], rows)
+
+
 def machine(about: dict[str, Any]) -> str:
     memory = f", {about['memory'] / 2**30:.0f} GiB of memory" if about.get("memory") else ""
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
@@ -135,13 +148,14 @@ def machine(about: dict[str, Any]) -> str:
     return f"{about['cpus']} cores ({about['processor']}){memory}, {about['system']}; Python {about['python']}, {packages}{peers}."
 
 
-def page(template: str, results: Results, growth: dict[str, Any]) -> str:
+def page(template: str, results: Results, growth: dict[str, Any], counted: dict[str, Any]) -> str:
     """The whole page. Raises KeyError for a place that nothing fills."""
     found = verdicts(results, growth)
     missed = sum(not each.met for each in found)
+    commands = (results.command, growth["command"], counted["command"])
     values = {
         "machine": machine(growth),
-        "commands": "\n".join(shlex.join(command) for command in (results.command, growth["command"])),
+        "commands": "\n".join(shlex.join(command) for command in commands),
         "lines": f"{max((row.lines for row in results.rows), default=0):,}",
         "runs": str(max((row.runs for row in results.rows), default=0)),
         "cpu": cpu(results),
@@ -152,6 +166,7 @@ def page(template: str, results: Results, growth: dict[str, Any]) -> str:
         "goals": goals(found),
         "count": f"{len(found) - missed} of {len(found)}",
         "curves": curves(growth),
+        "instructions": instructions(counted),
     }
     return PLACE.sub(lambda place: values[place[1]], template)
 
@@ -163,11 +178,17 @@ def main() -> int:
     parser.add_argument(
         "growth", type=Path, nargs="?", default=folder / "growth.json", help="of python -m bench.growth"
     )
+    parser.add_argument(
+        "instructions",
+        type=Path,
+        nargs="?",
+        default=folder / "instructions.json",
+        help="of python -m bench.instructions",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     args = parser.parse_args()
-    text = page(
-        TEMPLATE.read_text(), Results(json.loads(args.results.read_text())), json.loads(args.growth.read_text())
-    )
+    found, growth, counted = (json.loads(file.read_text()) for file in (args.results, args.growth, args.instructions))
+    text = page(TEMPLATE.read_text(), Results(found), growth, counted)
     args.out.write_text(text)
     print(f"wrote {args.out}", file=sys.stderr)
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from fnmatch import fnmatch
+from typing import Any, Literal, Protocol, TypeVar
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"==": operator.eq, ">=": operator.ge, "<": operator.lt}
 
@@ -135,3 +136,16 @@ SCENARIOS = [
     Scenario("fan-out", "JSON -> JSON file, HTTP and Elasticsearch", "json", "json", to("file", "http", "es")),
     Scenario("ten", "JSON -> ten pipelines with conditions, ten files", "json", "json", TEN),
 ]
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def chosen(all_: Iterable[N], patterns: str) -> list[N]:
+    """Those whose name is one of these, separated by commas; patterns such as `es*` too."""
+    return [each for each in all_ if any(fnmatch(each.name, pattern) for pattern in patterns.split(","))]

@@ -252,6 +252,7 @@ SHORT: dict[str, Callable[[Bench], list[Figure]]] = {
     "files": partial(files, many=100, seconds=1),
     "malformed": PROBES["malformed"].measure,
     "outage": partial(outage, seconds=2),
+    "workers": PROBES["workers"].measure,
 }
 
 

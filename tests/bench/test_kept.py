@@ -34,7 +34,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 def test_what_is_within_the_limit_is_measured_once_and_passes(recorded: Path) -> None:
-    """A noisy 1.29 times the recorded ratio is no reason for a second look."""
+    """Just below the limit is no reason for a second look."""
     measured = Measured(dict.fromkeys(NAMES, 1.2 * LIMIT * 0.99))
     assert main([], measured, recorded) == 0
     assert len(measured.asked) == 1
@@ -52,7 +52,7 @@ def test_twice_over_the_limit_fails_and_says_which(recorded: Path, capsys: pytes
     measured = Measured({**KEPT, "json": TOO_MUCH, "es": TOO_MUCH}, {"json": 2.4, "es": 1.3})
     assert main([], measured, recorded) == 1
     said = capsys.readouterr().err
-    assert said.startswith("json: 1.58 and again 2.40 times the floor, recorded 1.20")
+    assert said.startswith(f"json: {TOO_MUCH:.2f} and again 2.40 times the floor, recorded 1.20")
     assert "es:" not in said
 
 
@@ -78,8 +78,8 @@ def test_recording_writes_what_the_next_check_compares_with(tmp_path: Path) -> N
     """`--record` and the check understand each other."""
     path = tmp_path / "recorded.json"
     assert main(["--record"], Measured(dict.fromkeys(NAMES, 2.0)), path) == 0
-    assert main([], Measured(dict.fromkeys(NAMES, 2.5)), path) == 0
-    assert main([], Measured(dict.fromkeys(NAMES, 2.7), dict.fromkeys(NAMES, 2.7)), path) == 1
+    assert main([], Measured(dict.fromkeys(NAMES, 1.99 * LIMIT)), path) == 0
+    assert main([], Measured(*[dict.fromkeys(NAMES, 2.01 * LIMIT)] * 2), path) == 1
 
 
 def test_what_is_recorded_is_complete() -> None:

@@ -41,20 +41,25 @@ def growth(rise: float = 0.02) -> dict[str, Any]:
     return {**MACHINE, "curves": [curve]}
 
 
+COUNTED = {
+    "command": ["python", "-m", "bench.instructions"],
+    "rows": {"json": {"title": "JSON -> file", "shipper": 20_000.0, "floor": 16_000.0}},
+}
 SIDES = (side("shipper", 1.0, 1.2, 1.4), side("floor", 1.0, 1.0, 1.0), side("fluent-bit", 5.0, 5.0, 5.0))
 
 
 def test_ratios_are_taken_pair_by_pair() -> None:
     """The median of the ratios stands in the table, with the least and the most; start-up is off."""
-    text = page(TEMPLATE.read_text(), results(*SIDES), growth())
+    text = page(TEMPLATE.read_text(), results(*SIDES), growth(), COUNTED)
     assert "| 1.20x (1.00-1.40) | 5.00 | 0.24x (0.20-0.28) |" in text
+    assert "| `json` JSON -> file | 20,000 | 16,000 | 1.25x |" in text
     assert "{{" not in text
 
 
 def test_a_sentence_stands_where_there_is_no_figure() -> None:
     """A peer that cannot do the work has empty cells and its reason below the table, once for all its rows."""
     cannot = {"agent": "rsyslog", "why_not": "no module of it replaces text by a pattern"}
-    text = page(TEMPLATE.read_text(), results(*SIDES, cannot), growth())
+    text = page(TEMPLATE.read_text(), results(*SIDES, cannot), growth(), COUNTED)
     assert "- rsyslog, `json`: no module of it replaces text by a pattern." in text
     assert "| 0.24x (0.20-0.28) |  |  |" in text
 
@@ -70,7 +75,7 @@ def test_goals_are_judged_as_they_were_set() -> None:
         "start: ready": False,
         "growth with files: CPU an event": False,
     }
-    text = page(TEMPLATE.read_text(), results(*SIDES), growth(0.3))
+    text = page(TEMPLATE.read_text(), results(*SIDES), growth(0.3), COUNTED)
     assert "4 of 6 are met." in text
     assert "| start: ready | 400 ms | <= 300 ms | **not met** |" in text
 
