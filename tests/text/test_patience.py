@@ -163,14 +163,14 @@ def test_hundreds_of_slow_texts_cost_little_more_than_two() -> None:
     guard, slow = Guard(BAD, patience=Patience(Clock())), []
 
     def all_of_them() -> None:
-        for number in range(1000):
+        for number in range(500):  # twice as many, and a machine half as fast as most is where none is tried any more
             try:
                 assert guard.one(BAD.search, "good text" if number % 5 else POISON)
             except TooSlow as error:
                 slow.append(str(error))
 
     assert cpu(all_of_them) < 10 * ALL, "each by itself would take fifty times as much"
-    assert slow == [SLOW] * 200
+    assert slow == [SLOW] * 100
 
 
 def test_after_hundreds_none_is_tried_until_time_has_gone_by() -> None:
