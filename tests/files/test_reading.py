@@ -135,6 +135,20 @@ def test_the_usual_way_is_the_plain_way(parts: list[str], reading: Reading, data
     assert counts[0] == counts[1]
 
 
+@given(
+    st.lists(st.sampled_from(["", "a", "bc", "d\r", "é", "x" * 9]), min_size=1, max_size=9),
+    st.sampled_from([Reading(), Reading(max_line_bytes=4), Reading(delimiter="a"), Reading(encoding="utf-16-le")]),
+    st.integers(1, 12),
+)
+def test_where_the_last_lines_begin_is_found_from_behind(parts: list[str], reading: Reading, count: int) -> None:
+    """As many lines from the end as are asked for begin where `starts` says; more than there are nowhere."""
+    data = ("\n".join(parts) + "\n").encode(reading.encoding)
+    lines = Lines(reading, exact=True)
+    for cut in [*lines.feed(data), *lines.finish()]:
+        starts = lines.starts(cut)
+        assert lines.start_of_last(count, cut) == (starts[-count] if count <= len(starts) else None)
+
+
 def test_crlf_goes_and_a_lone_cr_stays() -> None:
     """Only the CR before a newline belongs to the end of a line; every other byte stays."""
     assert read(b"a\r\nb\rc\n\r\r\n\xff\xfe\x00d\n", [], Reading()) == [
