@@ -76,6 +76,12 @@ def a_line(scenario: Scenario, agent: Agent, folder: Path, lines: int, server: S
     return (totals[0] - totals[1]) / lines
 
 
+def both(scenario: Scenario, folder: Path, lines: int, server: Sink) -> tuple[float, float]:
+    """Instructions a line, ours and the floor's."""
+    ours, floor = (a_line(scenario, each, folder, lines, server) for each in (Shipper(), Floor()))
+    return ours, floor
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.instructions", description="Instructions a line.")
     parser.add_argument("--lines", type=int, default=LINES, help=f"lines a run ({LINES})")
@@ -86,7 +92,7 @@ def main() -> int:
     with sink() as server:
         for scenario in chosen(SCENARIOS, args.only):
             try:
-                ours, floor = (a_line(scenario, each, args.folder, args.lines, server) for each in (Shipper(), Floor()))
+                ours, floor = both(scenario, args.folder, args.lines, server)
             except (Cannot, Wrong) as why:
                 print(f"{scenario.name:15} no figure: {why}", file=sys.stderr)
                 return 1

@@ -16,12 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.agents import Cannot, Floor
+from bench.agents import Cannot
 from bench.check import Wrong
-from bench.instructions import a_line
+from bench.instructions import both
 from bench.run import sink
 from bench.scenarios import SCENARIOS
-from bench.shipper import Shipper
 
 RECORDED = Path(__file__).with_name("recorded.json")
 LIMIT = 1.2
@@ -78,7 +77,7 @@ def against_floor(folder: Path, lines: int | None) -> Measure:
             for scenario in (each for each in SCENARIOS if each.name in names):
                 count = lines or LINES[scenario.name]
                 try:
-                    ours, floor = (a_line(scenario, each, folder, count, server) for each in (Shipper(), Floor()))
+                    ours, floor = both(scenario, folder, count, server)
                 except (Cannot, Wrong) as why:
                     raise NoFigure(f"{scenario.name}: {why}") from why
                 found[scenario.name] = ours / floor

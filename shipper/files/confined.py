@@ -28,8 +28,6 @@ class Confined:
         skeleton = HOLE.sub(lambda found: found[0][0] if found[0] in ("{{", "}}") else "x", template.text)
         self.depth = skeleton.count("/")
         self.behind = skeleton[len(self.prefix) :].split("/")
-        self._fits = ""
-        """The last text that is a path below: asked for each batch, and nearly always the same again."""
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the template itself, in sentences."""
@@ -44,14 +42,9 @@ class Confined:
 
     def problem(self, text: str) -> str | None:
         """Why this text is no path below the base, or None."""
-        if text == self._fits:
-            return None
         if not text.startswith(self.prefix):
             return f"outside of {self.base}"
-        problem = unfit(self.segments(text), LONGEST_NAME - ROTATED)
-        if problem is None:
-            self._fits = text
-        return problem
+        return unfit(self.segments(text), LONGEST_NAME - ROTATED)
 
     def deep(self, text: str) -> bool:
         """Whether the text has more levels than the template: then ask `climbs` of each event."""

@@ -8,7 +8,6 @@ which no JSON line can bring but a plugin can, become null.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
@@ -177,17 +176,10 @@ def _members(attrs: Attrs, timestamp_as: str) -> dict[str, bytes]:
 
 
 def _member(name: str, value: Any) -> bytes:
-    return _text_member(name, value) if type(value) is str else _any_member(name, value)
-
-
-def _any_member(name: str, value: Any) -> bytes:
     try:
         return orjson.dumps({name: value}, str)[1:-1]
     except TypeError:  # such as a path that is not UTF-8: no reason to refuse every line of that file
         return orjson.dumps({_clean(name): _clean(value)})[1:-1]
-
-
-_text_member = lru_cache(256)(_any_member)  # host and file are the same in one batch after another
 
 
 def _clean(value: Any) -> str:

@@ -49,7 +49,7 @@ def line_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
     With the newline in it `re` looks for one; at a `^` it tries each character: eight times the work.
     """
     text = _within_lines(pattern)
-    if text is None or not text.startswith("^") or text.startswith(("^*", "^?", "^{")) or "|" in text:
+    if text is None or not text.startswith("^") or "|" in text:
         return None
     return re.compile(rf"\n{text[1:]}", pattern.flags | re.MULTILINE)
 
