@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -144,10 +146,13 @@ SLOW = {
 def test_t23_slow(bench: Bench, form: str) -> None:
     """T23: an answer that does not end is given up after the timeout (2 s +- 10 %), the request is made again, and the
     other output keeps at least 95 % of its rate.
+
+    Four requests in a row hang: over one of them alone, what is on its way at either end is 5 % of what is counted.
     """
+    hung = 4
 
     def rule(asked: Asked) -> Answer:
-        return OK if asked.number else SLOW[form]
+        return OK if asked.number >= hung else SLOW[form]
 
     with Destination(rule) as slow, Destination() as other:
         delivery: dict[str, Any] = {"concurrency": 1, "retry": {"first": "10ms", "max": "20ms"}}
@@ -156,14 +161,14 @@ def test_t23_slow(bench: Bench, form: str) -> None:
         with bench.agent(config) as agent, FileWriter(bench.oracle, bench.folder / "app.log", rate=2000) as writer:
             agent.wait_for(lambda: slow.requests, what="to ask")
             had, wrote = len(other.taken), writer.done
-            agent.wait_for(lambda: len(slow.requests) > 1, what="to ask again")
+            agent.wait_for(lambda: len(slow.requests) > hung, what="to ask again")
             rate = (len(other.taken) - had) / (writer.done - wrote)
             writer.stop()
             for server in (slow, other):
                 bench.oracle.wait(agent, server.taken)
             bench.sound(agent)
             assert agent.stop() == 0
-    waited = slow.requests[1].at - slow.requests[0].at
+    waited = median(after.at - before.at for before, after in pairwise(slow.requests[: hung + 1]))
     bench.figure("seconds until it was asked again", "1.8 to 2.2", waited)
     bench.figure("rate of the other output", ">= 0.95", rate)
     for server in (slow, other):
