@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import compress
 from typing import Annotated, ClassVar, Protocol
 
 from shipper.batch import Event
@@ -26,6 +26,9 @@ class Grouper(Protocol):
 
     def begins(self, text: str) -> list[int]:
         """Where in the text events begin."""
+
+    def cut(self, text: str) -> list[str]:
+        """The events that begin in the text; first what goes on before: empty, or lines with their newline in front."""
 
     def close(self) -> None:
         """What follows belongs to nothing before it."""
@@ -150,21 +153,15 @@ class Joiner:
 
     def feed(self, text: str) -> list[str]:
         """The messages that these lines complete."""
-        begins = self._grouper.begins(text)
+        before, *messages = self._grouper.cut(text)
         if slow := self._grouper.slow():
             self._slow.update(slow)
-        if self.held is not None:
-            # what is held goes on in front: the joined text begins with it, and it begins an event
-            shift = len(self.held) + 1
-            text = f"{self.held}\n{text}"
-            begins = [0, *(at + shift for at in begins)]
-        elif not begins or begins[0]:
-            begins = [0, *begins]
-        messages = [text[begin : end - 1] for begin, end in pairwise(begins)]
-        last = text[begins[-1] :]
+        if self.held is not None:  # it began an event, and goes on, or is complete
+            messages.insert(0, self.held + before)
+        elif before:  # nothing was held: these lines are an event of their own
+            messages.insert(0, before[1:])
         messages = self._bounded(messages)
-        *more, last = self._bounded([last])
-        messages += more
+        last = messages.pop()
         if self._grouper.open:
             self.held = last
         else:
@@ -191,12 +188,10 @@ class Joiner:
 
     def _bounded(self, messages: list[str]) -> list[str]:
         most, size = self._options.max_lines, self._options.max_bytes
-        longest = max(map(len, messages), default=0)
-        if longest < most and longest * 4 <= size:
-            return messages
-        long = [each for each in messages if len(each) >= most or len(each) * 4 > size]
-        if all(len(each) * 4 <= size and each.count("\n") < most for each in long):
-            return messages
+        if max(map(len, messages)) * 4 <= size:
+            long = compress(messages, map(most.__le__, map(len, messages)))  # with fewer characters it has not so many lines
+            if all(each.count("\n") < most for each in long):
+                return messages
         return [part for message in messages for part in self._parts(message, most, size)]
 
     def _parts(self, message: str, most: int, size: int) -> list[str]:

@@ -12,6 +12,8 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import NamedTuple
 
+from shipper.files.patterned import cut_at
+
 
 class Rule(NamedTuple):
     """In one of the states `here`, a line in which the pattern is found leads to the state `then`."""
@@ -106,6 +108,9 @@ class Traces:
     def slow(self) -> dict[str, str]:
         """Its own patterns take no time that grows faster than the line."""
         return {}
+
+    def cut(self, text: str) -> list[str]:
+        return cut_at(text, self.begins(text))
 
     def begins(self, text: str) -> list[int]:
         """Where in the text events begin; a line that is not among them belongs to the one before."""

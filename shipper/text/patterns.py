@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONGEST", "TooSlow", "compile_pattern", "line_pattern"]
+__all__ = ["LONGEST", "TooSlow", "compile_pattern", "line_starts"]
 
 LONGEST = 64 * 1024
 """Characters of a line that a pattern is run on; `re` holds the interpreter while it runs."""
@@ -16,8 +16,8 @@ class TooSlow(Exception):
 
 _TOKEN = re.compile(r"\\(?:.|$)|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|.", re.DOTALL)
 _WITHIN_LINE = {r"\s": r"[^\S\n]", r"\D": r"[^\d\n]", r"\W": r"[^\w\n]"}
-# what can see over the end of a line without taking it, or means something else over a whole chunk
-_FAR = re.compile(r"\\[AZz]|\(\?(?:[=!]|<[=!]|[a-zA-Z-]+[:)])|\\n")
+# what can see over the end of a line without taking it, or takes it, or means something else over a whole chunk
+_FAR = re.compile(r"\\[AZz]|\(\?(?:[=!]|<[=!]|[a-zA-Z-]+[:)])|\\?\n|\\(?:n|N|x0[aA]|0?12|u000[aA]|U0{7}[aA])")
 
 
 def compile_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
@@ -42,16 +42,16 @@ def _python_names(text: str) -> str:
     return "".join(tokens)
 
 
-def line_pattern(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
-    """A pattern that begins with `^`, for `finditer` over many lines, each with its newline in front; None for one that
-    needs each line by itself.
+def line_starts(pattern: re.Pattern[str]) -> re.Pattern[str] | None:
+    """The newlines in front of lines in which a pattern that begins with `^` is found; None for one that needs each line by itself.
 
-    With the newline in it `re` looks for one; at a `^` it tries each character: eight times the work.
+    With the newline in it `re` looks for one; at a `^` it tries each character: eight times the work. It sees no further than its
+    line, and takes the newline alone, so `split` with it cuts a text where such lines begin.
     """
     text = _within_lines(pattern)
     if text is None or not text.startswith("^") or "|" in text:
         return None
-    return re.compile(rf"\n{text[1:]}", pattern.flags | re.MULTILINE)
+    return re.compile(rf"\n(?={text[1:]})", pattern.flags | re.MULTILINE)
 
 
 def _within_lines(pattern: re.Pattern[str]) -> str | None:
@@ -66,5 +66,5 @@ def _within_lines(pattern: re.Pattern[str]) -> str | None:
             # what may stand first in a class, as itself, means something else behind another character
             tokens.append(rf"[^\n\{token[2:]}" if token[2] in "]-" else rf"[^\n{token[2:]}")
         else:
-            tokens.append(rf"(?:(?!\n){token})" if re.search(r"\\[sDW]", token) else token)
+            tokens.append(rf"(?:(?!\n){token})" if re.match(token, "\n") else token)
     return "".join(tokens)

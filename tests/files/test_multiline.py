@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.files.multiline import Auto, Continuation, Go, Java, Joiner, Joining, Node, Patterned, Python, Ruby, Start
+from shipper.files.patterned import cut_at
 from shipper.files.traces import Traces
 from shipper.options import Size
 from shipper.text.patterns import LONGEST
@@ -100,6 +101,15 @@ PATTERNS = [
     r"^(a|b)",
     r"^.*b$",
     r"a|^b",
+    r"^a[\x00-\x20]*b",
+    r"^a[\t-\r]",
+    r"^a[\n ]b",
+    r"^a\x0Ab",
+    r"^a\012b",
+    r"^a\u000ab",
+    r"^a\N{LINE FEED}b",
+    "^a\nb",
+    "^a\\\nb",
 ]
 
 
@@ -109,7 +119,7 @@ PATTERNS = [
     st.booleans(),
 )
 def test_a_whole_text_is_searched_as_its_lines_are(lines: list[str], pattern: str, starts: bool) -> None:
-    """Searching the chunk at once finds what searching line by line finds."""
+    """Searching the chunk at once finds what searching line by line finds, and cuts it there."""
     compiled = re.compile(pattern)
     text, at, expected = "\n".join(lines), 0, []
     for line in lines:
@@ -117,6 +127,7 @@ def test_a_whole_text_is_searched_as_its_lines_are(lines: list[str], pattern: st
             expected.append(at)
         at += len(line) + 1
     assert Patterned(compiled, starts).begins(text) == expected
+    assert Patterned(compiled, starts).cut(text) == cut_at(text, expected)
 
 
 @given(
