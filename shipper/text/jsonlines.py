@@ -161,7 +161,7 @@ def _some(events: Sequence[Event], name: str, timestamp_as: str = "timestamp") -
 
 
 def _all(events: Sequence[Event], name: str, timestamp_as: str) -> bool:
-    if name == timestamp_as:
+    if name == timestamp_as != "timestamp":
         return all("timestamp" in event or name in event for event in events)
     return False not in map(_HOLDS, events, repeat(name))
 
