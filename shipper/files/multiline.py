@@ -189,9 +189,8 @@ class Joiner:
     def _bounded(self, messages: list[str]) -> list[str]:
         most, size = self._options.max_lines, self._options.max_bytes
         if max(map(len, messages)) * 4 <= size:
-            long = compress(
-                messages, map(most.__le__, map(len, messages))
-            )  # with fewer characters it has not so many lines
+            # what has fewer characters than that has fewer lines, too
+            long = compress(messages, map(most.__le__, map(len, messages)))
             if all(each.count("\n") < most for each in long):
                 return messages
         return [part for message in messages for part in self._parts(message, most, size)]

@@ -34,6 +34,8 @@ class Patterned:
         self._starts = starts
         self._whole = line_starts(pattern)
         self._guard = Guard(pattern)
+        plain = starts and self._whole is not None and not self._whole.groups  # `split` would give the groups, too
+        self._splits = self._whole if plain and not self._guard.risky else None
         self._slow: dict[str, str] = {}
 
     def close(self) -> None:
@@ -45,11 +47,9 @@ class Patterned:
 
     def cut(self, text: str) -> list[str]:
         """What `cut_at` makes of `begins`, where `re` can do it by itself: half the work, for there is no step for each event."""
-        whole, guard = self._whole, self._guard
-        quick = whole is not None and self._starts and not guard.risky and not has_longer(text, guard.longest)
-        if whole is None or not quick or whole.groups:  # `split` would give the groups, too
-            return cut_at(text, self.begins(text))
-        return whole.split("\n" + text)
+        if self._splits is not None and not has_longer(text, self._guard.longest):
+            return self._splits.split("\n" + text)
+        return cut_at(text, self.begins(text))
 
     def begins(self, text: str) -> list[int]:
         guard = self._guard
